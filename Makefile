@@ -1,0 +1,54 @@
+# make run    everything in one go: database, broker, web server, worker, demo data; Ctrl-C stops it
+# make test   all tests (ARGS="tests/meters -k bucket" passes through)
+# make check  style, types, import rules, migrations and tests
+# make fix    puts style in order
+
+UV_VERSION := 0.13.9
+PYTHON := .venv/bin/python
+SERVED := $(PYTHON) -m config.services --
+ARGS ?=
+# uv works on this environment, whatever the caller's own settings say.
+export UV_PROJECT_ENVIRONMENT := .venv
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+
+.PHONY: run test check fix bench-ingest clean
+.DEFAULT_GOAL := run
+
+run: .venv/synced
+	@$(PYTHON) -m config.run
+
+test: .venv/synced
+	@$(PYTHON) -m pytest $(ARGS)
+
+check: .venv/synced
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+	TOLLMETER_DATA=var/check $(SERVED) $(PYTHON) manage.py makemigrations --check --dry-run
+	$(PYTHON) -m pytest $(ARGS)
+
+fix: .venv/synced
+	$(PYTHON) -m ruff check --fix
+	$(PYTHON) -m ruff format
+
+bench-ingest: .venv/synced
+	TOLLMETER_DATA=var/bench $(SERVED) $(PYTHON) manage.py bench_ingest $(ARGS)
+
+# The demo's data stays: it is in var/demo.
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache var/test* var/check var/bench
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment whose Python is gone is made anew; one whose lock file changed is brought up to it.
+.venv/synced: uv.lock
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Tollmeter needs Python 3.11 or newer as python3; here it is: $$(python3 --version 2>&1)"; exit 1; }
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { \
+	  python3 -c 'import venv, ensurepip' 2>/dev/null || \
+	    { echo "This Python cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }; \
+	  echo "Making .venv"; python3 -m venv --clear .venv; }
+	@echo "Installing the packages of uv.lock into .venv (some minutes the first time)"
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@.venv/bin/uv sync --frozen --quiet
+	@touch $@

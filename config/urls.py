@@ -1,0 +1,13 @@
+"""Where everything is mounted: the API, the admin, the portal."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+from config.health import healthz
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", healthz, name="healthz"),
+    path("admin/", admin.site.urls),
+    path("v1/", include("config.api_urls")),
+    path("", include("portal.urls")),
+]

@@ -1,0 +1,131 @@
+"""Documents: open invoices follow usage, final ones never change."""
+
+from django.db import models
+from django.db.models import Q
+
+from meters.fields import NumericField
+from meters.models import Customer
+from pricing.models import Assignment, PlanVersion, ProductItem
+
+
+class Invoice(models.Model):
+    """What one assignment owes for one period `[period_start, period_end)`.
+
+    open: follows usage. grace: the period is over, late usage is still counted. final: never changes. void.
+    """
+
+    class Status(models.TextChoices):
+        OPEN = "open", "Open"
+        GRACE = "grace", "Grace"
+        FINAL = "final", "Final"
+        VOID = "void", "Void"
+
+    LIVE = (Status.OPEN, Status.GRACE)
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="invoices")
+    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="invoices")
+    plan_version = models.ForeignKey(PlanVersion, on_delete=models.PROTECT, related_name="invoices")
+    status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
+    number = models.CharField(max_length=40, blank=True, default="", help_text="Taken when it becomes final.")
+    # The bounds that the money was computed from, with the zone whose midnights they are.
+    period_start = models.DateTimeField()
+    period_end = models.DateTimeField()
+    time_zone = models.CharField(max_length=64)
+    currency = models.CharField(max_length=3)
+    total = NumericField(default=0)
+    # Usage up to this version of the customer's usage is in the lines; a higher one makes the invoice stale.
+    usage_version = models.BigIntegerField(default=0)
+    # When the newest of that usage arrived.
+    usage_at = models.DateTimeField(null=True)
+    # Set by what moves a bill without moving usage: an assignment, a rate.
+    is_stale = models.BooleanField(default=True)
+    # Copied when the invoice becomes final, so that it never follows later changes.
+    customer_name = models.CharField(max_length=200, blank=True)
+    plan_name = models.CharField(max_length=200, blank=True)
+    computed_at = models.DateTimeField(null=True)
+    finalized_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-period_start", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["assignment", "period_start"], condition=~Q(status="void"), name="invoice_one_per_period"
+            ),
+            models.UniqueConstraint(fields=["number"], condition=~Q(number=""), name="invoice_number"),
+            models.CheckConstraint(condition=Q(period_end__gt=models.F("period_start")), name="invoice_period_order"),
+            models.CheckConstraint(
+                condition=~Q(status="final") | (~Q(number="") & Q(finalized_at__isnull=False)),
+                name="invoice_final_has_number",
+            ),
+        ]
+        indexes = [
+            # The sweep looks at live invoices only, which are few beside the final ones.
+            models.Index(fields=["customer"], condition=Q(status__in=["open", "grace"]), name="invoice_live_customer"),
+            models.Index(fields=["period_end"], condition=Q(status__in=["open", "grace"]), name="invoice_live_end"),
+        ]
+
+    def __str__(self) -> str:
+        return self.number or f"Estimate {self.pk}"
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in self.LIVE
+
+
+class InvoiceLine(models.Model):
+    """One line, with the rate as it was and the steps from quantity to amount (see `pricing.rates.Step`)."""
+
+    class Kind(models.TextChoices):
+        USAGE = "usage", "Usage"
+        UNPRICED = "unpriced", "Unpriced usage"
+
+    invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="lines")
+    position = models.PositiveIntegerField()
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.USAGE)
+    product_item = models.ForeignKey(ProductItem, on_delete=models.PROTECT, related_name="invoice_lines")
+    name = models.CharField(max_length=200)
+    unit = models.CharField(max_length=40, blank=True)
+    quantity = NumericField()
+    amount = NumericField(help_text="Rounded to the currency's minor unit.")
+    # Null on a line of unpriced usage: there was no rate.
+    rate = models.JSONField(null=True)
+    steps = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["invoice", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["invoice", "position"], name="invoiceline_position"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class InvoiceEvent(models.Model):
+    """What happened to an invoice, when, and by whom. Only ever added to."""
+
+    invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(auto_now_add=True)
+    kind = models.CharField(max_length=40)
+    actor = models.CharField(max_length=150, blank=True, help_text="Empty: Tollmeter itself.")
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"
+
+
+class NumberSeries(models.Model):
+    """The counter that invoice numbers come from, one row a year, taken under its row lock: no gap, no repeat."""
+
+    year = models.PositiveIntegerField(unique=True)
+    last = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "number series"
+
+    def __str__(self) -> str:
+        return f"{self.year}: {self.last}"

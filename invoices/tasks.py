@@ -1,0 +1,43 @@
+"""Celery's way in: each task asks the rows what is to be done and calls one service for each."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from celery import shared_task
+from django.utils import timezone
+
+from invoices import due, services
+from invoices.wake import taken_up
+from pricing.assignments import onboard, pending_customers
+
+logger = logging.getLogger(__name__)
+Thing = TypeVar("Thing")
+
+# One run does at most this much of each kind; the next tick goes on.
+BATCH = 1000
+
+
+@shared_task
+def sweep() -> None:
+    """Takes in new customers and brings stale invoices up to date. Sent by a hint, and by the beat regardless."""
+    taken_up()
+    _each(onboard, pending_customers(BATCH))
+    _each(services.recalculate, due.stale_invoices(BATCH))
+
+
+@shared_task
+def close_periods() -> None:
+    """Opens the invoices of periods that have begun, and takes those of ended periods on."""
+    now = timezone.now()
+    _each(services.open_invoices, due.uncovered_assignments(now, BATCH))
+    _each(services.close, due.due_invoices(now, BATCH))
+
+
+def _each(service: Callable[[Thing], object], things: Iterable[Thing]) -> None:
+    """Calls the service for each; one that fails is logged, and holds up none of the others."""
+    for thing in things:
+        try:
+            service(thing)
+        except Exception:
+            logger.exception("%s failed for %r", service.__name__, thing)

@@ -1,0 +1,43 @@
+"""Waking a worker when usage has changed: a hint that makes the bill follow at once instead of at the next sweep.
+
+However many events come in, one message waits at a time: a flag in Redis says that it does. The worker takes the
+flag down before it looks at the rows, so whoever commits later finds it down and sends a message of their own. Redis
+may lose all of it; the sweep finds the rows.
+"""
+
+import logging
+from functools import lru_cache
+from typing import Any
+
+import redis
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+FLAG = "tollmeter:sweep-waits"
+# A message lost together with its worker must not keep the flag up.
+FLAG_SECONDS = 5
+
+
+@lru_cache(maxsize=1)
+def _redis() -> "redis.Redis":
+    return redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=0.5, socket_timeout=0.5)
+
+
+def wake(**_: Any) -> None:
+    """Sends a sweep to the workers, unless one waits already. Never fails and never waits long."""
+    from invoices.tasks import sweep
+
+    try:
+        if _redis().set(FLAG, "1", nx=True, ex=FLAG_SECONDS):
+            sweep.apply_async(retry=False, expires=60)
+    except Exception as error:
+        logger.warning("no worker woken, the sweep will find the change: %s", error)
+
+
+def taken_up() -> None:
+    """The worker's side: from here on a change needs a new message."""
+    try:
+        _redis().delete(FLAG)
+    except redis.RedisError as error:
+        logger.warning("the flag in Redis stays up: %s", error)

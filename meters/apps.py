@@ -1,0 +1,24 @@
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class MetersConfig(AppConfig):
+    """Makes the partitions of events that can come in when the tables are made."""
+
+    name = "meters"
+
+    def ready(self) -> None:
+        post_migrate.connect(_make_partitions, sender=self, dispatch_uid="meters.make_partitions")
+
+
+def _make_partitions(plan: Any = None, **_: Any) -> None:
+    from django.db import connection
+    from django.utils import timezone
+
+    from meters import partitions
+
+    if "meters_event" in connection.introspection.table_names():
+        partitions.forget()
+        partitions.ensure_accepted_span(timezone.now())

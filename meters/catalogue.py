@@ -1,0 +1,112 @@
+"""Names to ids: the dictionaries that ingest looks every event up in, kept in the process's memory.
+
+Ids never change and rows are never deleted, so an entry is right for ever; meters, whose dimensions can be
+added to, are read again after a second.
+"""
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Collection, Iterable
+from typing import TypeVar
+
+from django.conf import settings
+
+from meters.facts import DimensionPairs, MeterEntry
+from meters.models import Customer, DimensionSet, Meter, printable_key
+
+METERS_LIVE_SECONDS = 1.0
+# Bounds the memory: some 150 bytes an entry.
+MAX_ENTRIES = 200_000
+
+Name = TypeVar("Name")
+
+
+_meters: dict[str, MeterEntry] = {}
+_meters_read_at = float("-inf")
+_customers: dict[str, int] = {}
+_dimension_sets: dict[DimensionPairs, int] = {}
+
+
+def forget() -> None:
+    """Empties the dictionaries (another database, or a test that rolled back)."""
+    global _meters_read_at
+    _meters.clear()
+    _customers.clear()
+    _dimension_sets.clear()
+    _meters_read_at = float("-inf")
+
+
+def meters(keys: Collection[str]) -> dict[str, MeterEntry]:
+    """The meters of these keys; one that does not exist is missing. A meter made a moment ago is found."""
+    global _meters, _meters_read_at
+    fresh = time.monotonic() - _meters_read_at < METERS_LIVE_SECONDS
+    if not fresh or any(key not in _meters for key in keys):
+        _meters_read_at = time.monotonic()
+        _meters = {
+            meter.key: MeterEntry(meter.id, frozenset(meter.dimensions), meter.unique_dimension)
+            for meter in Meter.objects.only("key", "dimensions", "unique_dimension")
+        }
+    return _meters
+
+
+def customer_ids(keys: Iterable[str]) -> tuple[dict[str, int], list[int]]:
+    """The ids of the customers of these keys, and the ids of those it created.
+
+    A customer never seen before is created, unless INGEST_CREATES_CUSTOMERS is off or its key is not one that a
+    customer can have: then it is missing.
+    """
+    wanted = set(keys)
+    ids = {key: _customers[key] for key in wanted if key in _customers}
+    unknown = wanted - ids.keys()
+    if not unknown:
+        return ids, []
+    found = _ids_by_key(unknown)
+    new = sorted(key for key in unknown - found.keys() if printable_key.regex.match(key))
+    if new and settings.INGEST_CREATES_CUSTOMERS:
+        # Sorted, so that two batches that bring the same new customers do not wait for each other in a circle.
+        Customer.objects.bulk_create(
+            [Customer(key=key, source=Customer.Source.EVENT) for key in new], ignore_conflicts=True
+        )
+        found |= _ids_by_key(new)
+    _remember(_customers, found)
+    return ids | found, [found[key] for key in new if key in found]
+
+
+def dimension_set_ids(sets: Iterable[DimensionPairs]) -> dict[DimensionPairs, int]:
+    """The ids of these combinations of declared dimensions. New ones are stored."""
+    wanted = set(sets)
+    ids = {pairs: _dimension_sets[pairs] for pairs in wanted if pairs in _dimension_sets}
+    unknown = wanted - ids.keys()
+    if not unknown:
+        return ids
+    digests = {pairs: _digest(pairs) for pairs in unknown}
+    found = _ids_by_digest(digests.values())
+    if missing := sorted(pairs for pairs in unknown if digests[pairs] not in found):
+        DimensionSet.objects.bulk_create(
+            [DimensionSet(digest=digests[pairs], values=dict(pairs)) for pairs in missing], ignore_conflicts=True
+        )
+        found |= _ids_by_digest(digests[pairs] for pairs in missing)
+    new = {pairs: found[digests[pairs]] for pairs in unknown}
+    _remember(_dimension_sets, new)
+    return ids | new
+
+
+def _remember(dictionary: dict[Name, int], new: dict[Name, int]) -> None:
+    if len(dictionary) + len(new) > MAX_ENTRIES:
+        dictionary.clear()
+    dictionary.update(new)
+
+
+def _digest(pairs: DimensionPairs) -> uuid.UUID:
+    text = json.dumps(pairs, separators=(",", ":"))
+    return uuid.UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16, person=b"dimension-set").digest())
+
+
+def _ids_by_digest(digests: Iterable[uuid.UUID]) -> dict[uuid.UUID, int]:
+    return dict(DimensionSet.objects.filter(digest__in=list(digests)).values_list("digest", "id"))
+
+
+def _ids_by_key(keys: Iterable[str]) -> dict[str, int]:
+    return dict(Customer.objects.filter(key__in=list(keys)).values_list("key", "id"))

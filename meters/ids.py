@@ -1,0 +1,36 @@
+"""Event ids: the 128-bit key of an id, and new ids where the sender gave none. Pure."""
+
+import hashlib
+import re
+import secrets
+import time
+import uuid
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def is_uuid(event_id: str) -> bool:
+    """Whether this is a UUID in its usual form, 8-4-4-4-12 hexadecimal digits."""
+    return _UUID.fullmatch(event_id) is not None
+
+
+def key_of(event_id: str) -> str:
+    """The key of an id, as 32 hexadecimal digits or a UUID's text: a UUID is its own key, other text is hashed."""
+    return event_id if is_uuid(event_id) else hash128(event_id)
+
+
+def hash128(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def hash64(text: str) -> int:
+    """A signed 64-bit hash, the range of PostgreSQL's bigint."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def uuid7() -> str:
+    """A UUID of version 7 (RFC 9562, section 5.7): milliseconds first, so that new keys are neighbours in the index."""
+    number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    number = number & ~(0xF << 76) | 0x7 << 76
+    number = number & ~(0x3 << 62) | 0x2 << 62
+    return str(uuid.UUID(int=number))

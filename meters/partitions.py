@@ -1,0 +1,56 @@
+"""The monthly partitions of `meters_event`: made ahead by a task, and on demand for a month nobody foresaw."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+
+from meters import sql
+from meters.periods import next_month
+
+# Months that this process knows to exist. Partitions are only ever removed by a command that also refuses
+# events of their months, so the set never promises too much.
+_known: set[date] = set()
+
+AHEAD = timedelta(days=62)
+
+
+def forget() -> None:
+    """Empties the process's memory of partitions (another database, or a test that rolled back)."""
+    _known.clear()
+
+
+def month(instant: datetime) -> date:
+    utc = instant.astimezone(UTC)
+    return date(utc.year, utc.month, 1)
+
+
+def ensure_months(months: Iterable[date]) -> None:
+    """Makes the partitions of these months (first days) where they are missing. Safe to race."""
+    missing = {first for first in months if first not in _known}
+    if not missing:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(sql.PARTITIONS)
+        existing = {name for (name,) in cursor.fetchall()}
+        for first in sorted(missing):
+            name = f"meters_event_{first:%Y_%m}"
+            if name not in existing:
+                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('meters_event partitions'))")
+                cursor.execute(
+                    sql.CREATE_PARTITION.format(
+                        name=name, start=f"'{first} 00:00+00'", end=f"'{next_month(first)} 00:00+00'"
+                    )
+                )
+    _known.update(missing)
+
+
+def ensure_accepted_span(now: datetime) -> None:
+    """Makes the partitions of every time that ingest accepts now and in the next two months."""
+    first = month(now - timedelta(days=settings.INGEST_HORIZON_DAYS))
+    last = month(now + AHEAD)
+    months = [first]
+    while months[-1] < last:
+        months.append(next_month(months[-1]))
+    ensure_months(months)

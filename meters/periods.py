@@ -1,0 +1,101 @@
+"""Half-open spans of time and the calendar, in a customer's time zone. Pure.
+
+All spans are `[start, end)` in UTC, so consecutive ones tile: no gap, no overlap, across clock changes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Period:
+    """The span `[start, end)`; both bounds are aware datetimes in UTC."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise ValueError("a period's bounds have a time zone")
+        if self.end < self.start:
+            raise ValueError("a period ends before it starts")
+
+    def __contains__(self, instant: datetime) -> bool:
+        return self.start <= instant < self.end
+
+    @property
+    def length(self) -> timedelta:
+        return self.end - self.start
+
+    def clip(self, start: datetime | None = None, end: datetime | None = None) -> "Period":
+        """This period without what lies before `start` and from `end` on; empty where nothing is left."""
+        first = max(self.start, start) if start else self.start
+        last = min(self.end, end) if end else self.end
+        return Period(first, max(first, last))
+
+
+def local_midnight(day: date, zone: ZoneInfo) -> datetime:
+    """The first instant of a local day, in UTC.
+
+    Where the clock skips midnight, `fold=0` reads it with the offset from before the jump, which is the
+    instant of the jump itself; where midnight comes twice, it is the first.
+    """
+    return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
+
+
+def local_date(instant: datetime, zone: ZoneInfo) -> date:
+    return instant.astimezone(zone).date()
+
+
+def next_month(day: date) -> date:
+    """The first day of the month after the one that `day` is in."""
+    return date(day.year + day.month // 12, day.month % 12 + 1, 1)
+
+
+def month_of(instant: datetime, zone: ZoneInfo) -> Period:
+    """The calendar month of `zone` that `instant` is in."""
+    first = local_date(instant, zone).replace(day=1)
+    return Period(local_midnight(first, zone), local_midnight(next_month(first), zone))
+
+
+def day_of(instant: datetime, zone: ZoneInfo) -> Period:
+    day = local_date(instant, zone)
+    return Period(local_midnight(day, zone), local_midnight(day + timedelta(days=1), zone))
+
+
+def windows(span: Period, window: str, zone: ZoneInfo) -> Iterator[Period]:
+    """`span` cut at the hours, days or months of `zone`; the first and last may be shorter. They tile `span`."""
+    starts_after = {"hour": _next_hour, "day": _next_day, "month": _next_month_start}[window]
+    start = span.start
+    while start < span.end:
+        end = min(starts_after(start, zone), span.end)
+        yield Period(start, end)
+        start = end
+
+
+def _next_hour(instant: datetime, zone: ZoneInfo) -> datetime:
+    # Whole hours of the local clock, which are whole hours of UTC but in half-hour zones.
+    offset = instant.astimezone(zone).utcoffset() or timedelta(0)
+    local = (instant + offset).replace(minute=0, second=0, microsecond=0)
+    return local + HOUR - offset
+
+
+def _next_day(instant: datetime, zone: ZoneInfo) -> datetime:
+    return day_of(instant, zone).end
+
+
+def _next_month_start(instant: datetime, zone: ZoneInfo) -> datetime:
+    return month_of(instant, zone).end
+
+
+def floor_hour(instant: datetime) -> datetime:
+    return instant.replace(minute=0, second=0, microsecond=0)
+
+
+def ceil_hour(instant: datetime) -> datetime:
+    floor = floor_hour(instant)
+    return floor if floor == instant else floor + HOUR

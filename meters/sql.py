@@ -1,0 +1,185 @@
+"""The hand-written SQL of the product. Parameters only; each statement names the index it needs.
+
+Locks: every statement that writes takes its rows in the order event keys, distinct values, buckets, usage
+versions, and within a table in key order. That order is the whole deadlock defence.
+"""
+
+# Stores a batch: the events whose key is new, what they add to the buckets, and the raised usage versions, in
+# one statement. Parameters are parallel arrays, one element an event. Of repeats within the batch the first wins.
+# Answers one row: how many events are stored, the positions (from 1) of those, and the last sequence number.
+# Uses the primary keys of meters_eventkey, meters_usagedistinct, meters_usagebucket, meters_usageversion.
+RECORD_EVENTS = """
+WITH src AS MATERIALIZED (
+    SELECT * FROM unnest(
+        %(customers)s::int[], %(meters)s::int[], %(keys)s::uuid[], %(contents)s::bigint[], %(times)s::timestamptz[],
+        %(dimension_sets)s::int[], %(values)s::numeric[], %(distinct_values)s::uuid[], %(sent_ids)s::text[],
+        %(extras)s::text[]
+    ) WITH ORDINALITY AS t (
+        customer_id, meter_id, key, content, occurred_at, dimension_set_id, value, distinct_value, sent_id, extra, i
+    )
+),
+new_key AS (
+    INSERT INTO meters_eventkey (customer_id, meter_id, key, occurred_at, content)
+    SELECT DISTINCT ON (customer_id, meter_id, key) customer_id, meter_id, key, occurred_at, content
+    FROM src ORDER BY customer_id, meter_id, key, i
+    ON CONFLICT DO NOTHING
+    RETURNING customer_id, meter_id, key
+),
+fresh AS MATERIALIZED (
+    SELECT DISTINCT ON (customer_id, meter_id, key) src.*
+    FROM src JOIN new_key USING (customer_id, meter_id, key)
+    ORDER BY customer_id, meter_id, key, i
+),
+stored AS (
+    INSERT INTO meters_event (
+        occurred_at, received_at, key, customer_id, meter_id, dimension_set_id, value, distinct_value, sent_id, extra
+    )
+    SELECT occurred_at, %(received_at)s, key, customer_id, meter_id, dimension_set_id, value, distinct_value,
+           sent_id, extra::jsonb
+    FROM fresh ORDER BY i
+    RETURNING sequence, occurred_at, customer_id, meter_id, dimension_set_id, value, distinct_value
+),
+distinct_value AS (
+    INSERT INTO meters_usagedistinct (customer_id, meter_id, day, dimension_set_id, value)
+    SELECT DISTINCT customer_id, meter_id, (occurred_at AT TIME ZONE 'UTC')::date, dimension_set_id, distinct_value
+    FROM stored WHERE distinct_value IS NOT NULL
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT DO NOTHING
+),
+added AS (
+    SELECT customer_id, meter_id, date_trunc('hour', occurred_at, 'UTC') AS hour, dimension_set_id,
+           count(*) AS count, sum(value) AS sum, min(value) AS min, max(value) AS max,
+           (array_agg(value ORDER BY occurred_at DESC, sequence DESC))[1] AS last,
+           max(occurred_at) AS last_at,
+           (array_agg(sequence ORDER BY occurred_at DESC, sequence DESC))[1] AS last_sequence
+    FROM stored GROUP BY 1, 2, 3, 4
+),
+bucket AS (
+    INSERT INTO meters_usagebucket AS b (
+        customer_id, meter_id, hour, dimension_set_id, count, sum, min, max, last, last_at, last_sequence
+    )
+    SELECT customer_id, meter_id, hour, dimension_set_id, count, sum, min, max, last, last_at, last_sequence
+    FROM added ORDER BY 1, 2, 3, 4
+    ON CONFLICT (customer_id, meter_id, hour, dimension_set_id) DO UPDATE SET
+        count = b.count + excluded.count,
+        sum = b.sum + excluded.sum,
+        min = least(b.min, excluded.min),
+        max = greatest(b.max, excluded.max),
+        last = CASE WHEN (excluded.last_at, excluded.last_sequence) > (b.last_at, b.last_sequence)
+                    THEN excluded.last ELSE b.last END,
+        last_sequence = CASE WHEN (excluded.last_at, excluded.last_sequence) > (b.last_at, b.last_sequence)
+                             THEN excluded.last_sequence ELSE b.last_sequence END,
+        last_at = greatest(b.last_at, excluded.last_at)
+    RETURNING customer_id
+),
+version AS (
+    INSERT INTO meters_usageversion AS v (customer_id, version, changed_at)
+    SELECT DISTINCT customer_id, 1, %(received_at)s::timestamptz FROM bucket ORDER BY 1
+    ON CONFLICT (customer_id) DO UPDATE SET version = v.version + 1, changed_at = excluded.changed_at
+)
+SELECT (SELECT count(*) FROM fresh),
+       CASE WHEN (SELECT count(*) FROM fresh) < (SELECT count(*) FROM src)
+            THEN (SELECT array_agg(i) FROM fresh) END
+"""
+
+# What the guard holds of keys that were not new. Uses the primary key of meters_eventkey.
+EXISTING_KEYS = """
+SELECT k.customer_id, k.meter_id, k.key, k.content
+FROM unnest(%(customers)s::int[], %(meters)s::int[], %(keys)s::uuid[]) AS t (customer_id, meter_id, key)
+JOIN meters_eventkey AS k USING (customer_id, meter_id, key)
+"""
+
+# Usage of one customer by meter, window and group, with the usage version it is exact up to, all of one snapshot.
+#
+# A window is `[start_at, end_at)`, and within it whole buckets `[from_hour, to_hour)`; the ragged edges are raw
+# events. Group: the texts of the dimensions in `group_by`, in that order. A window or meter without usage has no
+# row; the one row with no window carries the version and when it was raised (none: no usage ever).
+# Uses the primary key of meters_usagebucket and meters_event_customer_time.
+USAGE = """
+WITH span AS (
+    SELECT * FROM unnest(
+        %(starts)s::timestamptz[], %(from_hours)s::timestamptz[], %(to_hours)s::timestamptz[], %(ends)s::timestamptz[]
+    ) WITH ORDINALITY AS t (start_at, from_hour, to_hour, end_at, w)
+),
+part AS (
+    SELECT span.w, p.meter_id, p.dimension_set_id,
+           sum(p.count) AS count, sum(p.sum) AS sum, max(p.max) AS max
+    FROM span
+    CROSS JOIN unnest(%(meters)s::int[]) AS m (meter_id)
+    CROSS JOIN LATERAL (
+        SELECT b.meter_id, b.dimension_set_id, b.count, b.sum, b.max
+        FROM meters_usagebucket AS b
+        WHERE b.customer_id = %(customer)s AND b.meter_id = m.meter_id
+          AND b.hour >= span.from_hour AND b.hour < span.to_hour
+        UNION ALL
+        SELECT e.meter_id, e.dimension_set_id, 1, e.value, e.value
+        FROM meters_event AS e
+        WHERE span.start_at < span.from_hour
+          AND e.customer_id = %(customer)s AND e.meter_id = m.meter_id
+          AND e.occurred_at >= span.start_at AND e.occurred_at < span.from_hour
+        UNION ALL
+        SELECT e.meter_id, e.dimension_set_id, 1, e.value, e.value
+        FROM meters_event AS e
+        WHERE span.to_hour < span.end_at
+          AND e.customer_id = %(customer)s AND e.meter_id = m.meter_id
+          AND e.occurred_at >= span.to_hour AND e.occurred_at < span.end_at
+    ) AS p
+    GROUP BY 1, 2, 3
+)
+SELECT part.w, part.meter_id,
+       ARRAY(SELECT coalesce(s.values ->> g.name, '')
+             FROM unnest(%(group_by)s::text[]) WITH ORDINALITY AS g (name, o) ORDER BY g.o) AS grp,
+       sum(part.count)::bigint, sum(part.sum), max(part.max), NULL::bigint, NULL::timestamptz
+FROM part JOIN meters_dimensionset AS s ON s.id = part.dimension_set_id
+GROUP BY 1, 2, 3
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, v.version, v.changed_at
+FROM meters_usageversion AS v WHERE v.customer_id = %(customer)s
+"""
+
+# Different values of unique counts, by meter, window and group. Whole UTC days `[from_day, to_day)` come from
+# meters_usagedistinct (its primary key), the ragged edges from raw events (meters_event_customer_time).
+DISTINCT_USAGE = """
+WITH span AS (
+    SELECT * FROM unnest(
+        %(starts)s::timestamptz[], %(from_days)s::timestamptz[], %(to_days)s::timestamptz[], %(ends)s::timestamptz[]
+    ) WITH ORDINALITY AS t (start_at, from_day, to_day, end_at, w)
+)
+SELECT span.w, p.meter_id,
+       ARRAY(SELECT coalesce(s.values ->> g.name, '')
+             FROM unnest(%(group_by)s::text[]) WITH ORDINALITY AS g (name, o) ORDER BY g.o) AS grp,
+       count(DISTINCT p.value)
+FROM span
+CROSS JOIN unnest(%(meters)s::int[]) AS m (meter_id)
+CROSS JOIN LATERAL (
+    SELECT d.meter_id, d.dimension_set_id, d.value
+    FROM meters_usagedistinct AS d
+    WHERE d.customer_id = %(customer)s AND d.meter_id = m.meter_id
+      AND d.day >= (span.from_day AT TIME ZONE 'UTC')::date AND d.day < (span.to_day AT TIME ZONE 'UTC')::date
+    UNION ALL
+    SELECT e.meter_id, e.dimension_set_id, e.distinct_value
+    FROM meters_event AS e
+    WHERE span.start_at < span.from_day
+      AND e.customer_id = %(customer)s AND e.meter_id = m.meter_id AND e.distinct_value IS NOT NULL
+      AND e.occurred_at >= span.start_at AND e.occurred_at < span.from_day
+    UNION ALL
+    SELECT e.meter_id, e.dimension_set_id, e.distinct_value
+    FROM meters_event AS e
+    WHERE span.to_day < span.end_at
+      AND e.customer_id = %(customer)s AND e.meter_id = m.meter_id AND e.distinct_value IS NOT NULL
+      AND e.occurred_at >= span.to_day AND e.occurred_at < span.end_at
+) AS p
+JOIN meters_dimensionset AS s ON s.id = p.dimension_set_id
+GROUP BY 1, 2, 3
+"""
+
+# The months that events can be stored in.
+PARTITIONS = """
+SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'meters_event'::regclass
+"""
+
+# A month's partition; its name and bounds are made of the month alone (meters/partitions.py), never of input.
+CREATE_PARTITION = """
+CREATE TABLE IF NOT EXISTS {name} PARTITION OF meters_event FOR VALUES FROM ({start}) TO ({end})
+"""

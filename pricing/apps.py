@@ -1,0 +1,30 @@
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_save
+
+
+class PricingConfig(AppConfig):
+    """Takes in new meters and customers, in the transaction that saves them."""
+
+    name = "pricing"
+
+    def ready(self) -> None:
+        from meters.models import Customer, Meter
+
+        post_save.connect(_meter_saved, sender=Meter, dispatch_uid="pricing.meter_saved")
+        post_save.connect(_customer_saved, sender=Customer, dispatch_uid="pricing.customer_saved")
+
+
+def _meter_saved(instance: Any, **_: Any) -> None:
+    from pricing.product_items import sync_product_item
+
+    sync_product_item(instance)
+
+
+def _customer_saved(instance: Any, created: bool, **_: Any) -> None:
+    from pricing.assignments import onboard
+
+    if created and instance.onboarded_at is None:
+        onboard(instance)
+        instance.refresh_from_db(fields=["onboarded_at"])

@@ -1,0 +1,105 @@
+"""Who is on which plan, from when, and why."""
+
+from datetime import date, datetime
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from meters.models import Customer
+from meters.periods import local_date
+from pricing.models import Assignment, AssignmentRule, Plan, ProductItem
+
+
+@transaction.atomic
+def assign(
+    *,
+    customer: Customer,
+    plan: Plan,
+    starts_on: date,
+    ends_on: date | None = None,
+    source: str = Assignment.Source.STAFF,
+    rule: AssignmentRule | None = None,
+) -> Assignment:
+    """Puts a customer on a plan from the day `starts_on`, up to but not including `ends_on`.
+
+    One product item is priced by at most one assignment of a customer at a time; the lock on the customer keeps
+    two requests from each seeing the other's absence. Raises ValidationError by field.
+    """
+    Customer.objects.select_for_update().get(pk=customer.pk)
+    if plan.status != Plan.Status.ACTIVE:
+        raise ValidationError({"plan": f"{plan} is not active."})
+    if ends_on is not None and ends_on <= starts_on:
+        raise ValidationError({"ends_on": "The end is the first day no longer on the plan, and after the start."})
+    overlapping = Assignment.objects.filter(customer=customer).filter(Q(ends_on=None) | Q(ends_on__gt=starts_on))
+    if ends_on is not None:
+        overlapping = overlapping.filter(starts_on__lt=ends_on)
+    for other in overlapping.select_related("plan"):
+        if shared := _shared_item(plan, other.plan):
+            raise ValidationError(
+                {"plan": f"{shared} is already priced by {other.plan} from {other.starts_on}; end that first."}
+            )
+    return Assignment.objects.create(
+        customer=customer, plan=plan, starts_on=starts_on, ends_on=ends_on, source=source, rule=rule
+    )
+
+
+@transaction.atomic
+def end(assignment: Assignment, *, ends_on: date) -> Assignment:
+    """Ends an assignment: `ends_on` is the first day no longer on the plan. Raises ValidationError by field."""
+    assignment = Assignment.objects.select_for_update().get(pk=assignment.pk)
+    if ends_on <= assignment.starts_on:
+        raise ValidationError({"ends_on": "The end is after the start."})
+    assignment.ends_on = ends_on
+    assignment.save(update_fields=["ends_on"])
+    return assignment
+
+
+@transaction.atomic
+def onboard(customer: Customer, *, now: datetime | None = None) -> Assignment | None:
+    """Gives a new customer its plan: of the first rule that matches its traits, or else the default plan.
+
+    It counts from the start of the customer's own day. Where no plan fits there is none; a second call does
+    nothing.
+    """
+    now = now or timezone.now()
+    customer = Customer.objects.select_for_update().get(pk=customer.pk)
+    if customer.onboarded_at is not None:
+        return None
+    customer.onboarded_at = now
+    customer.save(update_fields=["onboarded_at"])
+    starts_on = local_date(now, customer.zone)
+    if rule := matching_rule(customer):
+        return assign(customer=customer, plan=rule.plan, starts_on=starts_on, source=Assignment.Source.RULE, rule=rule)
+    default = Plan.objects.filter(is_default=True, status=Plan.Status.ACTIVE).first()
+    if default is None:
+        return None
+    return assign(customer=customer, plan=default, starts_on=starts_on, source=Assignment.Source.DEFAULT)
+
+
+def matching_rule(customer: Customer) -> AssignmentRule | None:
+    """The first enabled rule for an active plan all of whose conditions the customer's traits meet."""
+    rules = AssignmentRule.objects.filter(enabled=True, plan__status=Plan.Status.ACTIVE)
+    for rule in rules.select_related("plan").prefetch_related("conditions"):
+        if all(customer.traits.get(condition.trait) == condition.value for condition in rule.conditions.all()):
+            return rule
+    return None
+
+
+def pending_customers(limit: int) -> list[Customer]:
+    """Customers nobody has taken in yet: discovered by their first event. Uses customer_not_onboarded."""
+    return list(Customer.objects.filter(onboarded_at=None).order_by("id")[:limit])
+
+
+def _shared_item(plan: Plan, other: Plan) -> ProductItem | None:
+    """A product item that both plans put a price on, in any version that may still count."""
+    return (
+        ProductItem.objects.filter(rates__plan_version__plan=plan, rates__plan_version__status="active")
+        .filter(
+            pk__in=ProductItem.objects.filter(
+                rates__plan_version__plan=other, rates__plan_version__status__in=["active", "superseded"]
+            )
+        )
+        .first()
+    )

@@ -1,0 +1,118 @@
+"""Rates: what a quantity costs, and every step of why.
+
+`parse_rate` turns the JSON form into a frozen, validated `Rate`; `charge` prices a quantity with it. Both are
+pure and exact: no floats, and no rounding but for prorated blocks (see `rate_models.Block`). Rounding to a
+currency is `pricing.money`'s, once per invoice line.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+
+from pricing.rate_fields import LARGEST, MAX_SCALE, Fields, RateError
+from pricing.rate_models import MODELS, RateModel
+from pricing.steps import EXACT, ZERO, Step, StepKind, decimals, plain
+
+__all__ = ["Charge", "Rate", "RateError", "Step", "StepKind", "charge", "parse_rate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The price of one product item. Amounts are in the major unit of the plan's currency."""
+
+    model: RateModel
+    included_units: Decimal = ZERO  # free, taken off first
+    minimum: Decimal = ZERO  # of the line
+    maximum: Decimal | None = None  # of the line
+
+    def parameters(self) -> dict[str, object]:
+        """The canonical JSON form: decimals as strings in plain notation, defaults left out.
+
+        `parse_rate(rate.parameters()) == rate`.
+        """
+        result = {"model": self.model.name, **self.model.parameters()}
+        if self.included_units:
+            result["included_units"] = plain(self.included_units)
+        if self.minimum:
+            result["minimum"] = plain(self.minimum)
+        if self.maximum is not None:
+            result["maximum"] = plain(self.maximum)
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a quantity costs: the exact amount, in the major unit, and the steps that sum to it."""
+
+    amount: Decimal
+    steps: tuple[Step, ...]
+
+
+def parse_rate(parameters: Mapping[str, object]) -> Rate:
+    """Read and check the JSON form of a rate: {"model": "per_unit", "unit_price": "0.01", ...}.
+
+    Numbers are decimal strings (ints and Decimals are taken too) from 0 to 10^24 with at most 15 decimals.
+    Raises RateError, with the path of the fault, for everything else, however hostile.
+    """
+    fields = Fields(parameters)
+    model = MODELS[fields.choice("model", tuple(MODELS))].read(fields)
+    rate = Rate(
+        model=model,
+        included_units=fields.number_or_zero("included_units"),
+        minimum=fields.number_or_zero("minimum"),
+        maximum=fields.optional_number("maximum"),
+    )
+    fields.finish()
+    if rate.maximum is not None and rate.maximum < rate.minimum:
+        raise RateError("maximum", "must not be below the minimum")
+    return rate
+
+
+def charge(rate: Rate, quantity: Decimal, events: Sequence[Decimal] | None = None) -> Charge:
+    """Price a quantity in units of the meter; `events` are its single values, for models that price those.
+
+    In this order:
+
+    1. A quantity below zero is priced as zero.
+    2. The included units come off; the rest is priced by the model as a quantity of its own, so tiers and
+       blocks start to count after the included units. No rest, nothing owed.
+    3. The line's minimum and maximum apply always: the minimum is owed without any usage too.
+
+    The amount is exact and the steps' amounts sum to it, their quantities to the quantity. Steps that would
+    price no units are left out, but the included units are always told ("0 of 5,000 free").
+
+    Raises TypeError for a quantity that is not a Decimal, ValueError for one that is not finite, is beyond
+    10^24 or has more than 60 decimals.
+    """
+    _check_quantity(quantity)
+    # Callers' contexts keep 28 digits, which is less than a large quantity times a fine price has.
+    with localcontext(EXACT):
+        steps = tuple(_steps(rate, max(quantity, ZERO), events))
+        return Charge(amount=sum((step.amount for step in steps), ZERO), steps=steps)
+
+
+def _steps(rate: Rate, quantity: Decimal, events: Sequence[Decimal] | None) -> Iterator[Step]:
+    included = min(quantity, rate.included_units)
+    if rate.included_units:
+        yield Step(kind=StepKind.INCLUDED, quantity=included, of=rate.included_units, amount=ZERO)
+    amount = ZERO
+    rest = quantity - included
+    if rest:
+        for step in rate.model.price(rest, events):
+            amount += step.amount
+            yield step
+    if amount < rate.minimum:
+        yield Step(kind=StepKind.MINIMUM, of=rate.minimum, amount=rate.minimum - amount)
+    elif rate.maximum is not None and amount > rate.maximum:
+        yield Step(kind=StepKind.MAXIMUM, of=rate.maximum, amount=rate.maximum - amount)
+
+
+def _check_quantity(quantity: Decimal) -> None:
+    if not isinstance(quantity, Decimal):
+        raise TypeError("a quantity is a Decimal")
+    if not quantity.is_finite():
+        raise ValueError("a quantity must be finite")
+    if quantity > LARGEST:
+        raise ValueError("a quantity must not be beyond 10^24")
+    if decimals(quantity) > MAX_SCALE:
+        raise ValueError(f"a quantity must not have more than {MAX_SCALE} decimals")
