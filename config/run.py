@@ -104,8 +104,9 @@ class Signals(ProcessManager):  # type: ignore[misc]
 class Output(Printer):  # type: ignore[misc]
     """What the processes print, a line each with the name before it; honcho's own remarks only when they matter."""
 
-    def __init__(self) -> None:
+    def __init__(self, services: Services) -> None:
         super().__init__(sys.stdout)
+        self.services = services
         # Called when the processes have been started: a thread that runs before would be caught in their forks.
         self.on_started: Callable[[], None] | None = None
         self.pids: dict[str, int] = {}
@@ -137,6 +138,8 @@ class Output(Printer):  # type: ignore[misc]
         """Notes the process that ended first without being asked to: the others end because of it."""
         if self.stopping:
             return
+        if server := self.services.ended():  # the cause, when a process could not live without it
+            name, code = server.name, server.ended() or 0
         self.stopping, self.failed = True, name
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         say(f"\n{name} {how}; stopping the others ...")
@@ -160,7 +163,7 @@ class Watch(threading.Thread):
                 say(f"  Ready  ({time.monotonic() - self.began:.1f} s)\n\n{self.summary}\n")
             self.look_after_processes()
             if (server := self.services.ended()) and not self.output.stopping:
-                self.output.report(server.name, server.ended() or 0)
+                self.output.report(server.name, 0)
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def look_after_processes(self) -> None:
@@ -209,7 +212,7 @@ def prepare(services: Services, port: int) -> tuple[dict[str, str], str]:
 
 def supervise(services: Services, environment: dict[str, str], summary: str) -> str:
     """Runs the processes of the Procfile until one ends or a signal comes; returns the name of what failed."""
-    output = Output()
+    output = Output(services)
     manager = Manager(output)
     manager._procmgr = Signals()
     for name, command in parse_procfile((BASE_DIR / "Procfile").read_text()).processes.items():

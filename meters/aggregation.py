@@ -47,3 +47,9 @@ def merge(parts: Iterable[Part]) -> Part:
 def merges(aggregation: str) -> bool:
     """Whether quantities of parts can be merged to the whole's without reading events again."""
     return aggregation != "unique_count"
+
+
+def plain(number: Decimal) -> str:
+    """A number without exponent and trailing zeros: "1000", "0.5"."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -77,6 +77,11 @@ def format_money(amount: Decimal, currency: str) -> str:
     return _with_symbol(round_money(amount, currency), currency)
 
 
+def amount_text(amount: Decimal, currency: str) -> str:
+    """An amount for machines, with the decimals of its currency: "40.00", "500", "-1.500"."""
+    return f"{round_money(amount, currency):f}"
+
+
 def format_price(amount: Decimal, currency: str) -> str:
     """A unit price with all the digits it needs, never rounded: "$0.0004", "$5.00"."""
     return _with_symbol(amount, currency)

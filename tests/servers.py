@@ -55,6 +55,7 @@ def start() -> None:
         # Otherwise a terminated session would leave its servers running until the next one.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         os.environ |= services.start()
+        (services.folder / "static").mkdir(exist_ok=True)  # WhiteNoise warns when there is none
         return
     raise pytest.UsageError(f"{folder(1)} and eight more data folders are all in use by other test sessions.")
 

@@ -1,6 +1,7 @@
 import django.db.models.deletion
-import meters.fields
 from django.db import migrations, models
+
+import meters.fields
 
 
 class Migration(migrations.Migration):

@@ -1,0 +1,10 @@
+"""The API, version 1."""
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+
+urlpatterns = [
+    path("", include("meters.api.urls")),
+    path("", include("invoices.api.urls")),
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+]

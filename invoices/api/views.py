@@ -1,0 +1,51 @@
+"""`GET /v1/invoices`: a customer's invoices with lines and steps."""
+
+from typing import Any
+
+from django.db.models import Prefetch, QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import mixins, serializers, viewsets
+
+from invoices.api.serializers import InvoiceSerializer
+from invoices.models import Invoice, InvoiceLine
+from meters.models import Customer
+
+
+class InvoiceQuery(serializers.Serializer[Any]):
+    customer = serializers.SlugRelatedField(slug_field="key", queryset=Customer.objects.all())
+    status = serializers.ChoiceField(Invoice.Status.choices, required=False)
+
+
+@extend_schema_view(
+    list=extend_schema(
+        parameters=[
+            OpenApiParameter("customer", str, required=True),
+            OpenApiParameter("status", str, enum=Invoice.Status.values),
+        ]
+    )
+)
+class InvoiceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Invoice]):
+    """Invoices, newest first. An open one is an estimate that follows usage up to `usage_version`."""
+
+    queryset = Invoice.objects.all()
+    serializer_class = InvoiceSerializer
+
+    def get_queryset(self) -> QuerySet[Invoice]:
+        lines = InvoiceLine.objects.select_related("product_item__meter", "invoice").order_by("position")
+        invoices = (
+            super()
+            .get_queryset()
+            .select_related("customer", "plan_version__plan")
+            .prefetch_related(Prefetch("lines", queryset=lines))
+        )
+        if self.action != "list":
+            return invoices
+        query = InvoiceQuery(data=self.request.query_params)
+        query.is_valid(raise_exception=True)
+        return invoices.filter(**query.validated_data)
+
+    @property
+    def paginator(self) -> Any:
+        paginator = super().paginator
+        paginator.ordering = "-id"
+        return paginator

@@ -1,0 +1,30 @@
+"""The words of a stored line, for every surface that shows one."""
+
+from invoices.models import InvoiceLine
+from pricing.explain import Row, describe_rate, rows, sentences
+from pricing.rates import Step, parse_rate
+
+UNPRICED = "No rate prices this usage, so nothing is charged for it."
+
+
+def steps_of(line: InvoiceLine) -> list[Step]:
+    return [Step.from_dict(step) for step in line.steps]
+
+
+def rows_of(line: InvoiceLine) -> list[Row]:
+    """The steps as table rows: label, detail, amount."""
+    return rows(steps_of(line), unit=line.unit, currency=line.invoice.currency)
+
+
+def sentences_of(line: InvoiceLine) -> list[str]:
+    """The steps as sentences."""
+    if line.kind == InvoiceLine.Kind.UNPRICED:
+        return [UNPRICED]
+    return sentences(steps_of(line), unit=line.unit, currency=line.invoice.currency)
+
+
+def rate_text_of(line: InvoiceLine) -> list[str]:
+    """The rate in words, as it was when the line was computed."""
+    if line.rate is None:
+        return [UNPRICED]
+    return describe_rate(parse_rate(line.rate), unit=line.unit, currency=line.invoice.currency)

@@ -1,0 +1,38 @@
+"""`/v1/customers` and `/v1/meters`: create, read, update, list. Nothing is deleted: usage and bills point at them."""
+
+from rest_framework import mixins, viewsets
+
+from meters.api.serializers import CustomerSerializer, MeterSerializer
+from meters.models import Customer, Meter
+
+
+class CustomerViewSet(
+    mixins.CreateModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.UpdateModelMixin,
+    mixins.ListModelMixin,
+    viewsets.GenericViewSet[Customer],
+):
+    """Customers, by your own key of them."""
+
+    queryset = Customer.objects.all()
+    serializer_class = CustomerSerializer
+    lookup_field = "key"
+    lookup_value_regex = "[^/]+"
+    http_method_names = ["get", "head", "options", "post", "patch"]
+
+
+class MeterViewSet(
+    mixins.CreateModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.UpdateModelMixin,
+    mixins.ListModelMixin,
+    viewsets.GenericViewSet[Meter],
+):
+    """Meters, by their key. One that is used for billing has a product item at once."""
+
+    queryset = Meter.objects.all()
+    serializer_class = MeterSerializer
+    lookup_field = "key"
+    lookup_value_regex = "[^/]+"
+    http_method_names = ["get", "head", "options", "post", "patch"]

@@ -1,0 +1,18 @@
+"""The API of `meters`."""
+
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from meters.api.events import EventsView
+from meters.api.resources import CustomerViewSet, MeterViewSet
+from meters.api.usage import UsageView
+
+router = SimpleRouter(trailing_slash=False)
+router.register("customers", CustomerViewSet, basename="customer")
+router.register("meters", MeterViewSet, basename="meter")
+
+urlpatterns = [
+    path("events", EventsView.as_view(), name="events"),
+    path("usage", UsageView.as_view(), name="usage"),
+    path("", include(router.urls)),
+]
