@@ -66,15 +66,19 @@ def decode_json(body: bytes, *, max_events: int) -> tuple[Sequence[EventIn | Rej
     if body.lstrip()[:1] != b"[":
         return [_decode_one(body, syntax_is_fatal=True)], False
     try:
-        events: Sequence[EventIn | Rejection] = _many.decode(body)
-    except msgspec.ValidationError:
-        raws = _raw_list.decode(body)
-        _limit(len(raws), max_events)
-        events = [_decode_one(bytes(raw)) for raw in raws]
+        events = _decode_many(body)
     except _SYNTAX_ERRORS as error:
         raise MalformedBody(f"The body is not valid JSON: {error}.") from error
     _limit(len(events), max_events)
     return events, True
+
+
+def _decode_many(body: bytes) -> Sequence[EventIn | Rejection]:
+    try:
+        return _many.decode(body)
+    except msgspec.ValidationError:
+        # At least one event is bad: each on its own, to find out which.
+        return [_decode_one(bytes(raw)) for raw in _raw_list.decode(body)]
 
 
 def decode_lines(body: bytes, *, max_events: int) -> Sequence[EventIn | Rejection]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from pricing.models import Plan, PlanVersion, ProductItem, Rate
@@ -88,6 +89,28 @@ def retire(plan: Plan) -> None:
         raise ValidationError("Only an active plan can be retired.")
     plan.status = Plan.Status.RETIRED
     plan.save(update_fields=["status"])
+
+
+@transaction.atomic
+def set_default(plan: Plan, *, is_default: bool) -> None:
+    """Makes a plan the default one in place of another, or no longer the default."""
+    # Both rows at once and in one order, so that two requests do not wait for each other in a circle.
+    concerned = Plan.objects.filter(Q(pk=plan.pk) | Q(is_default=True)).order_by("pk")
+    list(concerned.select_for_update())
+    if is_default:
+        Plan.objects.filter(is_default=True).exclude(pk=plan.pk).update(is_default=False)
+    Plan.objects.filter(pk=plan.pk).update(is_default=is_default)
+    plan.is_default = is_default
+
+
+@transaction.atomic
+def discard_draft(plan: Plan) -> None:
+    """Throws the draft away and leaves the active version as it is. Raises ValidationError where either is missing."""
+    Plan.objects.select_for_update().get(pk=plan.pk)
+    draft = plan.versions.filter(status=PlanVersion.Status.DRAFT).first()
+    if draft is None or active_version(plan) is None:
+        raise ValidationError("There is no draft beside an active version.")
+    draft.delete()
 
 
 def active_version(plan: Plan) -> PlanVersion | None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from invoices.explained import sentences_of
@@ -10,6 +11,7 @@ from meters.aggregation import plain
 from pricing.money import amount_text
 
 
+@extend_schema_field(serializers.CharField())
 class PlainDecimal(serializers.Field[Any, Any, Any, Any]):
     """A decimal as text, without an exponent and with the digits it has."""
 

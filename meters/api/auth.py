@@ -1,17 +1,18 @@
 """Who is asking: API keys in `Authorization: Bearer KEY` or `X-API-KEY`, and what their scopes open."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from meters import keys
 from meters.models import ApiKey
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -42,7 +43,7 @@ class HasScope(BasePermission):
     """The key's scopes must hold the one that the view names for the method, in `scopes`; by default `read` for
     reading and `write` for the rest."""
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         key = request.auth
         if not isinstance(key, ApiKey):
             return False
@@ -56,16 +57,3 @@ def needed_scope(method: str, view: Any) -> str:
     scopes: dict[str, str] = getattr(view, "scopes", {})
     reading = method in ("GET", "HEAD", "OPTIONS")
     return scopes.get(method) or (ApiKey.Scope.READ.value if reading else ApiKey.Scope.WRITE.value)
-
-
-class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Tells the OpenAPI document of the two headers."""
-
-    target_class = "meters.api.auth.ApiKeyAuthentication"
-    name = ["bearer", "apiKey"]
-
-    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
-        return [
-            {"type": "http", "scheme": "bearer"},
-            {"type": "apiKey", "in": "header", "name": "X-API-KEY"},
-        ]

@@ -3,6 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
+from meters.api import schema  # noqa: F401 (registers with drf-spectacular)
 from meters.api.events import EventsView
 from meters.api.resources import CustomerViewSet, MeterViewSet
 from meters.api.usage import UsageView

@@ -1,0 +1,345 @@
+"""The API over HTTP: what it takes, what it answers, and how it says no."""
+
+import gzip
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from meters.keys import create_api_key, revoke
+from meters.models import ApiKey, Customer, Event, Meter
+from pricing.models import ProductItem
+from tests.factories import make_customer, make_meter
+
+pytestmark = pytest.mark.django_db
+
+TIME = datetime.now(UTC).replace(microsecond=0).isoformat()
+
+
+def one(**fields: Any) -> dict[str, Any]:
+    return {"customer": "acme", "meter": "ApiCalls", "time": TIME} | fields
+
+
+class TestKeys:
+    def test_both_headers_open(self, db: None) -> None:
+        _, text = create_api_key(name="k", scopes=["read"])
+        for headers in ({"HTTP_AUTHORIZATION": f"Bearer {text}"}, {"HTTP_X_API_KEY": text}):
+            assert APIClient().get("/v1/meters", **headers).status_code == 200
+
+    @pytest.mark.parametrize("header", ["", "Bearer", "Bearer nonsense", "Basic dTpw"], ids=str)
+    def test_no_or_a_wrong_key_is_401(self, header: str) -> None:
+        answer = APIClient().get("/v1/meters", **({"HTTP_AUTHORIZATION": header} if header else {}))
+        assert answer.status_code == 401
+        assert answer["Content-Type"] == "application/problem+json"
+        assert answer["WWW-Authenticate"].startswith("Bearer")
+        assert answer.json()["code"] in ("not_authenticated", "invalid_api_key")
+
+    def test_a_revoked_key_is_401_from_the_next_request_on(self) -> None:
+        key, text = create_api_key(name="k", scopes=["read"])
+        client = APIClient()
+        client.credentials(HTTP_X_API_KEY=text)
+        assert client.get("/v1/meters").status_code == 200
+        revoke(key)
+        answer = client.get("/v1/meters")
+        assert (answer.status_code, answer.json()["code"]) == (401, "invalid_api_key")
+
+    @pytest.mark.parametrize(
+        ("method", "path", "scope"),
+        [
+            ("post", "/v1/events", "ingest"),
+            ("get", "/v1/usage", "read"),
+            ("get", "/v1/customers", "read"),
+            ("post", "/v1/customers", "write"),
+            ("patch", "/v1/customers/acme", "write"),
+            ("get", "/v1/meters", "read"),
+            ("post", "/v1/meters", "write"),
+            ("get", "/v1/invoices", "read"),
+        ],
+        ids=str,
+    )
+    def test_a_scope_opens_its_own_and_nothing_else(self, api, method: str, path: str, scope: str) -> None:
+        others = {"ingest", "read", "write"} - {scope}
+        answer = getattr(api(*others), method)(path, {}, format="json")
+        assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
+        assert scope in answer.json()["detail"]
+        assert getattr(api(scope), method)(path, {}, format="json").status_code != 403
+
+    def test_only_the_hash_is_stored(self) -> None:
+        key, text = create_api_key(name="k", scopes=["read"])
+        stored = ApiKey.objects.get(pk=key.pk)
+        assert text not in str(vars(stored))
+        assert text.startswith(stored.start)
+
+    def test_last_use_is_noted(self, api) -> None:
+        api("read").get("/v1/meters")
+        assert ApiKey.objects.get().last_used_at is not None
+
+
+class TestEvents:
+    @pytest.fixture(autouse=True)
+    def _meter(self) -> None:
+        make_meter()
+
+    def post(self, client: APIClient, body: Any, **headers: str) -> Any:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return client.generic("POST", "/v1/events", data, **({"content_type": "application/json"} | headers))
+
+    @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+    @pytest.mark.parametrize("form", ["one", "array", "lines"])
+    def test_every_form_of_body(self, api, form: str, packed: bool) -> None:
+        events = [one(id=str(i)) for i in range(1 if form == "one" else 3)]
+        body = json.dumps(events[0] if form == "one" else events).encode()
+        content_type = "application/json"
+        if form == "lines":
+            body, content_type = b"\n".join(json.dumps(e).encode() for e in events) + b"\n", "application/x-ndjson"
+        headers = {"HTTP_CONTENT_ENCODING": "gzip"} if packed else {}
+        answer = self.post(api("ingest"), gzip.compress(body) if packed else body, content_type=content_type, **headers)
+        assert answer.status_code == 200
+        assert answer.json() == {
+            "accepted": len(events), "duplicate": 0, "conflict": 0, "rejected": 0, "outcomes": []
+        }  # fmt: skip
+        assert Event.objects.count() == len(events)
+
+    def test_a_batch_rejects_only_its_bad_events(self, api) -> None:
+        good, bad = one(id="1"), [one(value="many"), one(meter=5), one(meter="Nope"), {"meter": "ApiCalls"}, 7]
+        unknown_field = one(colour="red")
+        answer = self.post(api("ingest"), [good, *bad, unknown_field, one(id="2"), one(id="1")]).json()
+        assert (answer["accepted"], answer["duplicate"], answer["rejected"]) == (2, 1, 6)
+        assert [(o["index"], o["outcome"], o.get("pointer", "")) for o in answer["outcomes"]] == [
+            (1, "rejected", "/1/value"),
+            (2, "rejected", "/2/meter"),
+            (3, "rejected", "/3/meter"),
+            (4, "rejected", "/4/customer"),
+            (5, "rejected", "/5"),
+            (6, "rejected", "/6/colour"),
+            (8, "duplicate", ""),
+        ]
+
+    def test_a_bad_line_rejects_that_line(self, api) -> None:
+        body = b"\n".join([json.dumps(one()).encode(), b"{oops", b'{"customer": "\xff"}', json.dumps(one()).encode()])
+        answer = self.post(api("ingest"), body, content_type="application/x-ndjson").json()
+        assert (answer["accepted"], [o["code"] for o in answer["outcomes"]]) == (2, ["malformed", "malformed"])
+
+    def test_all_rejected_is_422_with_the_same_body(self, api) -> None:
+        answer = self.post(api("ingest"), one(meter="Nope", id="x"))
+        assert answer.status_code == 422
+        assert answer.json()["outcomes"] == [
+            {
+                "index": 0,
+                "outcome": "rejected",
+                "id": "x",
+                "meter": "Nope",
+                "code": "unknown_meter",
+                "pointer": "/meter",
+                "detail": "There is no meter 'Nope'.",
+            }
+        ]
+
+    def test_numbers_stay_exact(self, api) -> None:
+        body = json.dumps(one()).replace("}", ', "value": 0.100000000000005}').encode()
+        self.post(api("ingest"), body)
+        assert str(Event.objects.get().value) == "0.100000000000005"
+
+    @pytest.mark.parametrize(
+        ("body", "headers", "status", "code"),
+        [
+            (b"", {}, 400, "malformed_json"),
+            (b"[{", {}, 400, "malformed_json"),
+            (b'{"customer": "\xff"}', {}, 400, "malformed_json"),
+            (b"[" * 100_000, {}, 400, "malformed_json"),
+            (b'[{"customer": 1}, {', {}, 400, "malformed_json"),
+            (b"not gzip", {"HTTP_CONTENT_ENCODING": "gzip"}, 400, "malformed_gzip"),
+            (gzip.compress(b"[]" * 1000)[:-9], {"HTTP_CONTENT_ENCODING": "gzip"}, 400, "malformed_gzip"),
+            (b"{}", {"HTTP_CONTENT_ENCODING": "br"}, 415, "unsupported_encoding"),
+        ],
+        ids=["empty", "cut off", "not UTF-8", "too deep", "cut off after a bad event", "not gzip", "gzip cut off", "unknown encoding"],
+    )
+    def test_what_cannot_be_read_is_a_problem(self, api, body: bytes, headers: dict, status: int, code: str) -> None:
+        answer = self.post(api("ingest"), body, **headers)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert answer["Content-Type"] == "application/problem+json"
+
+    def test_too_much_is_413_and_nothing_is_stored(self, api, settings) -> None:
+        settings.INGEST_MAX_BYTES = 1000
+        settings.INGEST_MAX_EVENTS = 3
+        client = api("ingest")
+        many = [one(id=str(i)) for i in range(4)]
+        large = json.dumps(many + [one(dimensions={"note": "x" * 900})]).encode()
+        bomb = gzip.compress(b" " * 1_000_000 + json.dumps(one()).encode())
+        lines = b"\n".join(json.dumps(event).encode() for event in many)
+        answers = [
+            self.post(client, many),
+            self.post(client, large),
+            self.post(client, bomb, HTTP_CONTENT_ENCODING="gzip"),
+            self.post(client, lines, content_type="application/x-ndjson"),
+        ]
+        assert [answer.status_code for answer in answers] == [413] * 4
+        assert [answer.json()["code"] for answer in answers] == [
+            "too_many_events", "too_large", "too_large", "too_many_events"
+        ]  # fmt: skip
+        assert not Event.objects.exists()
+
+    def test_a_batch_asks_little_of_the_database(self, api, django_assert_num_queries) -> None:
+        client = api("ingest")
+        self.post(client, one())
+        with django_assert_num_queries(1):  # the key; the statement itself is prepared, past Django's log
+            assert self.post(client, [one() for _ in range(100)]).json()["accepted"] == 100
+
+
+class TestCustomers:
+    def test_create_read_update_list(self, api) -> None:
+        client = api("read", "write")
+        body = {"key": "acme", "name": "Acme", "traits": {"tier": "gold"}, "time_zone": "Europe/Berlin"}
+        answer = client.post("/v1/customers", body, format="json")
+        assert answer.status_code == 201
+        assert answer.json() == body | {"email": "", "source": "api", "created_at": answer.json()["created_at"]}
+        assert client.patch("/v1/customers/acme", {"name": "ACME"}, format="json").json()["name"] == "ACME"
+        assert client.get("/v1/customers/acme").json()["name"] == "ACME"
+        assert [row["key"] for row in client.get("/v1/customers").json()["data"]] == ["acme"]
+        assert client.delete("/v1/customers/acme").status_code == 405
+
+    @pytest.mark.parametrize(
+        ("body", "pointer"),
+        [
+            ({}, "/key"),
+            ({"key": "a\nb"}, "/key"),
+            ({"key": "taken"}, "/key"),
+            ({"key": "a", "time_zone": "Mars/Base"}, "/time_zone"),
+            ({"key": "a", "email": "nobody"}, "/email"),
+            ({"key": "a", "traits": ["gold"]}, "/traits"),
+            ({"key": "a", "traits": {"tier": {"x": 1}}}, "/traits/tier"),
+        ],
+        ids=str,
+    )
+    def test_bad_input_names_the_field(self, api, body: dict, pointer: str) -> None:
+        make_customer("taken")
+        answer = api("write").post("/v1/customers", body, format="json")
+        assert answer.status_code == 400
+        assert answer["Content-Type"] == "application/problem+json"
+        assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+        assert Customer.objects.count() == 1
+
+    def test_the_key_never_changes(self, api) -> None:
+        make_customer("acme")
+        answer = api("write").patch("/v1/customers/acme", {"key": "other"}, format="json")
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/key")
+
+    def test_an_unknown_one_is_404(self, api) -> None:
+        answer = api("read").get("/v1/customers/nobody")
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+    def test_lists_page_by_cursor_with_a_fixed_number_of_queries(self, api, django_assert_num_queries) -> None:
+        for number in range(30):
+            make_customer(f"c{number:02}")
+        client = api("read")
+        client.get("/v1/customers")
+        with django_assert_num_queries(2):
+            first = client.get("/v1/customers", {"limit": 20}).json()
+        second = client.get(first["next"]).json()
+        assert [row["key"] for row in first["data"] + second["data"]] == [f"c{number:02}" for number in range(30)]
+        assert second["next"] is None
+
+
+class TestMeters:
+    def test_one_used_for_billing_has_a_product_item_at_once(self, api) -> None:
+        client = api("read", "write")
+        body = {"key": "ApiCalls", "aggregation": "sum", "unit": "calls", "used_for_billing": True}
+        assert client.post("/v1/meters", body, format="json").status_code == 201
+        item = ProductItem.objects.get()
+        assert (item.name, item.meter.key, item.retired_at) == ("ApiCalls", "ApiCalls", None)
+
+        client.patch("/v1/meters/ApiCalls", {"used_for_billing": False}, format="json")
+        item.refresh_from_db()
+        assert item.retired_at is not None
+        client.patch("/v1/meters/ApiCalls", {"used_for_billing": True}, format="json")
+        assert ProductItem.objects.get().retired_at is None
+
+    @pytest.mark.parametrize(
+        ("body", "pointer"),
+        [
+            ({"key": "a b"}, "/key"),
+            ({"key": "a", "aggregation": "median"}, "/aggregation"),
+            ({"key": "a", "aggregation": "unique_count"}, "/unique_dimension"),
+            ({"key": "a", "dimensions": [f"d{i}" for i in range(9)]}, "/dimensions"),
+            ({"key": "a", "dimensions": "region"}, "/dimensions"),
+        ],
+        ids=str,
+    )
+    def test_bad_input_names_the_field(self, api, body: dict, pointer: str) -> None:
+        answer = api("write").post("/v1/meters", body, format="json")
+        assert answer.status_code == 400
+        assert {error["pointer"] for error in answer.json()["errors"]} == {pointer}
+        assert not Meter.objects.exists()
+
+
+class TestUsage:
+    @pytest.fixture(autouse=True)
+    def _usage(self, api) -> None:
+        make_meter()
+        make_customer("acme")
+        events = [
+            one(time=f"2026-11-{day:02}T12:00:00Z", value=day, dimensions={"source": "ab"[day % 2]})
+            for day in (1, 2, 3)
+        ]
+        answer = api("ingest").post("/v1/events", events, format="json")
+        assert answer.json()["accepted"] == 3
+
+    def test_of_a_span(self, api) -> None:
+        query = {"customer": "acme", "meter": "ApiCalls", "from": "2026-11-01T00:00:00Z", "to": "2026-12-01T00:00:00Z"}
+        answer = api("read").get("/v1/usage", query).json()
+        assert answer["data"] == [
+            {"from": "2026-11-01T00:00:00Z", "to": "2026-12-01T00:00:00Z", "group": {}, "value": "6", "events": 3}
+        ]
+        assert (answer["unit"], answer["usage_version"]) == ("calls", 1)
+
+    def test_by_day_and_group(self, api) -> None:
+        query = {
+            "customer": "acme",
+            "meter": "ApiCalls",
+            "from": "2026-11-01T00:00:00+01:00",
+            "to": "2026-11-03T00:00:00+01:00",
+            "window": "day",
+            "time_zone": "Europe/Berlin",
+            "group_by": "source",
+        }
+        rows = api("read").get("/v1/usage", query).json()["data"]
+        assert [(row["from"], row["group"]["source"], row["value"]) for row in rows] == [
+            ("2026-10-31T23:00:00Z", "a", "0"),
+            ("2026-10-31T23:00:00Z", "b", "1"),
+            ("2026-11-01T23:00:00Z", "a", "2"),
+            ("2026-11-01T23:00:00Z", "b", "0"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("change", "pointer"),
+        [
+            ({"customer": "nobody"}, "/customer"),
+            ({"meter": "Nothing"}, "/meter"),
+            ({"from": "yesterday"}, "/from"),
+            ({"from": "2026-12-01T00:00:00Z", "to": "2026-11-01T00:00:00Z"}, "/to"),
+            ({"window": "week and a half"}, "/window"),
+            ({"time_zone": "Mars/Base"}, "/time_zone"),
+            ({"group_by": "colour"}, "/group_by"),
+        ],
+        ids=str,
+    )
+    def test_bad_input_names_the_parameter(self, api, change: dict, pointer: str) -> None:
+        answer = api("read").get("/v1/usage", {"customer": "acme", "meter": "ApiCalls"} | change)
+        assert answer.status_code == 400
+        assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+    def test_too_many_windows_are_refused(self, api) -> None:
+        query = {"customer": "acme", "meter": "ApiCalls", "window": "hour", "from": "2020-01-01T00:00:00Z"}
+        answer = api("read").get("/v1/usage", query)
+        assert (answer.status_code, answer.json()["code"]) == (400, "too_many_windows")
+
+
+def test_the_schema_is_complete_and_warns_of_nothing(capsys: pytest.CaptureFixture[str], tmp_path) -> None:
+    from django.core.management import call_command
+
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yaml"))
+    schema = (tmp_path / "schema.yaml").read_text()
+    for path in ("/v1/events", "/v1/usage", "/v1/customers", "/v1/meters", "/v1/invoices"):
+        assert f"{path}:" in schema

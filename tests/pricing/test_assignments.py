@@ -1,0 +1,129 @@
+"""Assignments: rules, the default plan, one price for a product item at a time."""
+
+import threading
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+import time_machine
+from django.core.exceptions import ValidationError
+from django.db import connection
+
+from meters.models import Customer
+from pricing.assignments import assign, end, onboard
+from pricing.models import Assignment, AssignmentRule, Plan
+from pricing.plans import retire
+from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, send
+
+TODAY = date(2026, 11, 22)
+
+
+def rule(plan: Plan, position: int = 10, **traits: str) -> AssignmentRule:
+    made = AssignmentRule.objects.create(plan=plan, position=position)
+    for trait, value in traits.items():
+        made.conditions.create(trait=trait, value=value)
+    return made
+
+
+@pytest.mark.django_db
+class TestOnboarding:
+    def test_the_first_matching_rule_decides(self) -> None:
+        meter = make_meter()
+        gold, silver, basic = (
+            make_plan("Gold", {meter: STORY_RATE}),
+            make_plan("Silver", {meter: STORY_RATE}),
+            make_plan("Basic", {meter: STORY_RATE}, is_default=True),
+        )
+        rule(silver, 20, region="eu")
+        decisive = rule(gold, 10, region="eu", tier="gold")
+        customers = {
+            "a": ({"region": "eu", "tier": "gold"}, gold),
+            "b": ({"region": "eu"}, silver),
+            "c": ({"region": "us", "tier": "gold"}, basic),
+            "d": ({}, basic),
+        }
+        for key, (traits, plan) in customers.items():
+            assert make_customer(key, traits=traits).assignments.get().plan == plan
+        assert Assignment.objects.get(customer__key="a").rule == decisive
+        assert Assignment.objects.get(customer__key="d").source == Assignment.Source.DEFAULT
+
+    def test_disabled_rules_and_plans_that_are_not_active_are_passed_over(self) -> None:
+        meter = make_meter()
+        old, basic = make_plan("Old", {meter: STORY_RATE}), make_plan("Basic", {meter: STORY_RATE}, is_default=True)
+        retire(old)
+        rule(old)
+        AssignmentRule.objects.create(plan=basic, enabled=False)
+        assert make_customer("a").assignments.get().source == Assignment.Source.DEFAULT
+
+    def test_without_a_plan_there_is_none(self) -> None:
+        customer = make_customer("a")
+        assert not customer.assignments.exists()
+        assert customer.onboarded_at is not None
+
+    def test_counts_from_the_start_of_the_customers_own_day(self) -> None:
+        make_plan("Basic", {make_meter(): STORY_RATE}, is_default=True)
+        with time_machine.travel("2026-11-22T23:30:00Z", tick=False):
+            assert make_customer("utc").assignments.get().starts_on == date(2026, 11, 22)
+            assert make_customer("auckland", time_zone="Pacific/Auckland").assignments.get().starts_on == date(
+                2026, 11, 23
+            )
+
+    def test_of_a_customer_that_its_first_event_discovered(self) -> None:
+        plan = make_plan("Basic", {make_meter(): STORY_RATE}, is_default=True)
+        send("newcomer", "ApiCalls")
+        customer = Customer.objects.get(key="newcomer")
+        assert onboard(customer) is not None
+        assert onboard(customer) is None  # once
+        assert customer.assignments.get().plan == plan
+
+
+@pytest.mark.django_db
+class TestOnePriceAtATime:
+    def test_a_second_plan_for_the_same_item_is_refused(self) -> None:
+        meter, customer = make_meter(), make_customer()
+        put_on(customer, make_plan("Basic", {meter: STORY_RATE}), TODAY)
+        other = make_plan("Other", {meter: STORY_RATE})
+        with pytest.raises(ValidationError, match="already priced by Basic"):
+            put_on(customer, other, date(2027, 5, 1))
+
+    def test_plans_for_different_items_run_side_by_side(self) -> None:
+        customer = make_customer()
+        for key in ("A", "B"):
+            put_on(customer, make_plan(f"Plan{key}", {make_meter(key): STORY_RATE}), TODAY)
+        assert customer.assignments.count() == 2
+
+    def test_one_ends_and_the_next_begins(self) -> None:
+        meter, customer = make_meter(), make_customer()
+        first = put_on(customer, make_plan("Basic", {meter: STORY_RATE}), TODAY)
+        end(first, ends_on=date(2026, 12, 1))
+        put_on(customer, make_plan("Other", {meter: STORY_RATE}), date(2026, 12, 1))
+        with pytest.raises(ValidationError):
+            end(first, ends_on=TODAY)
+
+    def test_a_plan_that_is_not_active_is_refused(self) -> None:
+        with pytest.raises(ValidationError, match="not active"):
+            put_on(make_customer(), Plan.objects.create(key="Draft"), TODAY)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_requests_at_once_assign_one_plan() -> None:
+    meter, customer = make_meter(), make_customer()
+    plans = [make_plan(f"Plan{number}", {meter: STORY_RATE}) for number in range(4)]
+    barrier = threading.Barrier(len(plans))
+    refused: list[ValidationError] = []
+
+    def race(plan: Plan) -> None:
+        barrier.wait()
+        try:
+            assign(customer=customer, plan=plan, starts_on=datetime.now(ZoneInfo("UTC")).date())
+        except ValidationError as error:
+            refused.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=race, args=[plan]) for plan in plans]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (customer.assignments.count(), len(refused)) == (1, 3)
