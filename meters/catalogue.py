@@ -14,7 +14,7 @@ from typing import TypeVar
 from django.conf import settings
 
 from meters.facts import DimensionPairs, MeterEntry
-from meters.models import Customer, DimensionSet, Meter, printable_key
+from meters.models import Customer, DimensionSet, Meter, is_printable_key
 
 METERS_LIVE_SECONDS = 1.0
 # Bounds the memory: some 150 bytes an entry.
@@ -63,7 +63,7 @@ def customer_ids(keys: Iterable[str]) -> tuple[dict[str, int], list[int]]:
     if not unknown:
         return ids, []
     found = _ids_by_key(unknown)
-    new = sorted(key for key in unknown - found.keys() if printable_key.regex.match(key))
+    new = sorted(key for key in unknown - found.keys() if is_printable_key(key))
     if new and settings.INGEST_CREATES_CUSTOMERS:
         # Sorted, so that two batches that bring the same new customers do not wait for each other in a circle.
         Customer.objects.bulk_create(

@@ -110,7 +110,7 @@ def _of_known_customers(facts: list[Fact], customers: Mapping[str, int], recorde
             known.append(fact)
         else:
             rejection = Rejection("unknown_customer", "/customer", f"There is no customer {fact.customer!r}.")
-            recorded.reject(fact.index, rejection, fact.event_id, fact.meter)
+            recorded.reject(fact.event_index, rejection, fact.event_id, fact.meter)
     return known
 
 
@@ -163,7 +163,7 @@ def _report_repeated(repeated: list[Fact], customers: Mapping[str, int], recorde
             recorded.conflict += 1
             detail = "Another event was sent under this id before; that one counts."
         recorded.outcomes.append(
-            Outcome(index=fact.index, outcome=outcome, id=fact.event_id, meter=fact.meter, detail=detail)
+            Outcome(index=fact.event_index, outcome=outcome, id=fact.event_id, meter=fact.meter, detail=detail)
         )
 
 

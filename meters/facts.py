@@ -41,7 +41,7 @@ class Fact(NamedTuple):
     """One event for one meter. The texts that go into array literals (`key`, `time`, `value`, `distinct_value`)
     are canonical: digits, letters and signs only."""
 
-    index: int
+    event_index: int
     event_id: str
     meter: str
     customer: str
@@ -113,7 +113,7 @@ def facts_of(
                 continue
         declared = tuple(pair for pair in dimensions if pair[0] in meter.dimensions)
         yield Fact(
-            index=index,
+            event_index=index,
             event_id=event_id,
             meter=meter_key,
             customer=event.customer,

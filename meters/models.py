@@ -5,6 +5,7 @@ The tables that grow with usage (`EventKey`, `Event`, `UsageBucket`, `UsageDisti
 customer. Their tables are made by hand-written SQL in the migrations, and written by `meters/sql.py` alone.
 """
 
+import re
 import zoneinfo
 from typing import Any
 
@@ -21,7 +22,13 @@ slug_key = RegexValidator(
     r"\A[A-Za-z][A-Za-z0-9_.-]*\Z",
     "Use letters, digits, '_', '-' and '.', beginning with a letter.",
 )
-printable_key = RegexValidator(r"\A[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?\Z", "Use printable text.")
+_PRINTABLE = r"\A[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?\Z"
+printable_key = RegexValidator(_PRINTABLE, "Use printable text.")
+
+
+def is_printable_key(key: str) -> bool:
+    return re.match(_PRINTABLE, key) is not None
+
 
 MAX_DIMENSIONS = 8
 

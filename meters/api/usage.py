@@ -133,7 +133,7 @@ def _span(query: dict[str, Any], customer: Customer) -> Period:
 
 
 def _cut(span: Period, window: str, zone: ZoneInfo) -> list[Period]:
-    spans = []
+    spans: list[Period] = []
     for part in windows(span, window, zone):
         if len(spans) == MAX_WINDOWS:
             raise Problem(400, "too_many_windows", f"At most {MAX_WINDOWS} windows; ask for a shorter span.")

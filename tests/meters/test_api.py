@@ -154,7 +154,16 @@ class TestEvents:
             (gzip.compress(b"[]" * 1000)[:-9], {"HTTP_CONTENT_ENCODING": "gzip"}, 400, "malformed_gzip"),
             (b"{}", {"HTTP_CONTENT_ENCODING": "br"}, 415, "unsupported_encoding"),
         ],
-        ids=["empty", "cut off", "not UTF-8", "too deep", "cut off after a bad event", "not gzip", "gzip cut off", "unknown encoding"],
+        ids=[
+            "empty",
+            "cut off",
+            "not UTF-8",
+            "too deep",
+            "cut off after a bad event",
+            "not gzip",
+            "gzip cut off",
+            "unknown encoding",
+        ],
     )
     def test_what_cannot_be_read_is_a_problem(self, api, body: bytes, headers: dict, status: int, code: str) -> None:
         answer = self.post(api("ingest"), body, **headers)

@@ -128,7 +128,10 @@ class TestRepeats:
         batch = [event("acme", "ApiCalls", value, id="job-1", time=NOW) for value in (5, 7, 5)]
         recorded = record_events(batch, now=NOW)
         assert (recorded.accepted, recorded.conflict, recorded.duplicate) == (1, 1, 1)
-        assert [(outcome.index, outcome.outcome) for outcome in recorded.outcomes] == [(1, "conflict"), (2, "duplicate")]
+        assert [(outcome.index, outcome.outcome) for outcome in recorded.outcomes] == [
+            (1, "conflict"),
+            (2, "duplicate"),
+        ]
         assert used(acme, calls) == 5
 
     def test_ids_are_per_customer_and_meter(self, calls: Meter, acme: Customer) -> None:
@@ -199,7 +202,9 @@ class TestTheGuardAndTheBuckets:
                 max(values),
                 values[-1],
             )
-        assert EventKey.objects.count() == Event.objects.count() == sum(b.count for b in UsageBucket.objects.all()) == 20
+        assert (
+            EventKey.objects.count() == Event.objects.count() == sum(b.count for b in UsageBucket.objects.all()) == 20
+        )
 
     def test_raise_the_version_of_those_whose_usage_changed(self, calls: Meter, acme: Customer) -> None:
         make_customer("globex")

@@ -78,7 +78,12 @@ class TestWindowsAndGroups:
 
     def test_groups_by_declared_dimensions(self) -> None:
         meter, acme = make_meter(), make_customer("acme")
-        for value, dimensions in ((1, {"source": "a"}), (2, {"source": "b", "target": "x"}), (4, {}), (8, {"source": "a"})):
+        for value, dimensions in (
+            (1, {"source": "a"}),
+            (2, {"source": "b", "target": "x"}),
+            (4, {}),
+            (8, {"source": "a"}),
+        ):
             send("acme", "ApiCalls", value, time=NOW, now=NOW, **dimensions)
         usage = read_usage(acme, [meter], [NOVEMBER], group_by=["source"])
         assert {group: usage.quantity(meter, 0, group) for group in usage.groups(meter)} == {

@@ -1,0 +1,204 @@
+"""The demo: AwesomeIntegrationApi with its plans, four customers, and some months behind them.
+
+Everything comes in as it would in life, through the services; only the clock is told what day it is.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from invoices import due, services
+from invoices.models import Invoice
+from meters import partitions
+from meters.customers import create_customer
+from meters.decoding import EventIn
+from meters.events import record_events
+from meters.metering import save_meter
+from meters.models import Customer, Meter
+from meters.periods import local_midnight
+from portal.models import Membership
+from pricing.assignments import assign, matching_rule
+from pricing.models import Assignment, AssignmentRule, Plan
+from pricing.plans import activate, draft_version, set_rate
+
+MONTHS = 3
+PASSWORD = "tollmeter"  # noqa: S105 (of a demo that listens on this machine alone, and printed at its start)
+STAFF = "staff"
+BATCH = 1000
+SYSTEMS = ("crm", "shop", "erp", "warehouse", "mailing", "ledger")
+
+
+@dataclass(frozen=True)
+class DemoCustomer:
+    """A customer of the demo; `jobs` is how many it runs on a working day, `records` what one moves at most."""
+
+    key: str
+    name: str
+    person: str
+    traits: dict[str, str]
+    time_zone: str
+    jobs: int
+    records: int
+
+
+CUSTOMERS = (
+    DemoCustomer("acme", "Acme Retail", "anna@acme.example", {"tier": "standard"}, "", 8, 130),
+    DemoCustomer("globex", "Globex Logistics", "george@globex.example", {"tier": "standard"}, "Europe/Berlin", 4, 60),
+    DemoCustomer("initech", "Initech", "ines@initech.example", {"tier": "scale"}, "America/New_York", 30, 120),
+    DemoCustomer("umbrella", "Umbrella Health", "uma@umbrella.example", {"tier": "standard"}, "Asia/Kolkata", 2, 25),
+)
+
+
+def is_filled() -> bool:
+    return Plan.objects.exists()
+
+
+@transaction.atomic
+def fill(now: datetime) -> None:
+    """Makes all of the demo, or nothing: a fill that is interrupted starts from the beginning."""
+    partitions.ensure_accepted_span(now)
+    meters = make_meters()
+    customers = [(demo, make_customer(demo)) for demo in CUSTOMERS]
+    make_plans(meters)
+    first = first_day(now)
+    for _, customer in customers:
+        rule = matching_rule(customer)
+        plan = rule.plan if rule else Plan.objects.get(is_default=True)
+        source = Assignment.Source.RULE if rule else Assignment.Source.DEFAULT
+        assign(customer=customer, plan=plan, starts_on=first, source=source, rule=rule)
+    for demo, customer in customers:
+        send_history(demo, customer, first, now)
+    make_invoices(now)
+    make_people()
+
+
+def first_day(now: datetime) -> date:
+    """The first of the month MONTHS before this one."""
+    month = now.year * 12 + now.month - 1 - MONTHS
+    return date(month // 12, month % 12 + 1, 1)
+
+
+def make_meters() -> dict[str, Meter]:
+    calls = save_meter(
+        Meter(),
+        changes={
+            "key": "ApiCalls",
+            "name": "API calls",
+            "unit": "calls",
+            "dimensions": ["source", "target"],
+            "used_for_billing": True,
+        },
+    )
+    connections = save_meter(
+        Meter(),
+        changes={
+            "key": "Connections",
+            "name": "Active connections",
+            "aggregation": Meter.Aggregation.UNIQUE_COUNT,
+            "unique_dimension": "connection",
+            "unit": "connections",
+            "used_for_billing": True,
+        },
+    )
+    return {"calls": calls, "connections": connections}
+
+
+def make_plans(meters: dict[str, Meter]) -> None:
+    standard = Plan.objects.create(
+        key="AwesomeIntegrationApi",
+        description="5,000 calls a month are free.",
+        is_default=True,
+    )
+    scale = Plan.objects.create(
+        key="AwesomeIntegrationApiScale",
+        name="AwesomeIntegrationApi Scale",
+        description="For many jobs: the price falls as you grow.",
+    )
+    prices = {
+        standard: {
+            "calls": {"model": "block", "block_size": "1000", "block_price": "5", "included_units": "5000"},
+            "connections": {"model": "per_unit", "unit_price": "2", "included_units": "30"},
+        },
+        scale: {
+            "calls": {
+                "model": "graduated",
+                "tiers": [
+                    {"up_to": "20000", "unit_price": "0.004"},
+                    {"up_to": "50000", "unit_price": "0.003"},
+                    {"up_to": None, "unit_price": "0.0018"},
+                ],
+            },
+            "connections": {"model": "per_unit", "unit_price": "1.50", "included_units": "10"},
+        },
+    }
+    for plan, rates in prices.items():
+        for meter, parameters in rates.items():
+            set_rate(draft_version(plan), product_item=meters[meter].product_item, parameters=parameters)
+        activate(plan)
+    rule = AssignmentRule.objects.create(position=10, plan=scale)
+    rule.conditions.create(trait="tier", value="scale")
+
+
+def make_customer(demo: DemoCustomer) -> Customer:
+    return create_customer(
+        key=demo.key,
+        name=demo.name,
+        email=demo.person,
+        traits=demo.traits,
+        time_zone=demo.time_zone,
+        source=Customer.Source.API,
+    )
+
+
+def send_history(demo: DemoCustomer, customer: Customer, first: date, now: datetime) -> None:
+    """Sends the events of every job up to now. The same every time: ids and figures come from the customer's key."""
+    batch: list[EventIn] = []
+    for event in history(demo, customer, first, now):
+        batch.append(event)
+        if len(batch) == BATCH:
+            record_events(batch, now=now)
+            batch = []
+    record_events(batch, now=now)
+
+
+def history(demo: DemoCustomer, customer: Customer, first: date, now: datetime) -> Iterator[EventIn]:
+    chance = random.Random(demo.key)
+    day = first
+    while (midnight := local_midnight(day, customer.zone)) <= now:
+        weekend = day.weekday() >= 5
+        for number in range(chance.randint(demo.jobs // 2, demo.jobs * 3 // 2) // (4 if weekend else 1)):
+            source, target = chance.sample(SYSTEMS, 2)
+            moment = midnight + timedelta(seconds=chance.randrange(7 * 3600, 20 * 3600))
+            records = chance.randint(1, demo.records)
+            if moment > now:
+                continue
+            dimensions = {"source": source, "target": target, "connection": f"{source}-{target}"}
+            yield EventIn(
+                id=f"job-{demo.key}-{day}-{number}",
+                customer=demo.key,
+                time=moment,
+                values={"ApiCalls": Decimal(records), "Connections": Decimal(1)},
+                dimensions=dimensions,
+            )
+        day += timedelta(days=1)
+
+
+def make_invoices(now: datetime) -> None:
+    """Brings every invoice up to date, and closes each old one at the moment its grace time was over."""
+    for pk in due.stale_invoices(limit=10_000):
+        services.recalculate(pk)
+    for pk in due.due_invoices(now, limit=10_000):
+        over = Invoice.objects.get(pk=pk).period_end + services.grace_time()
+        services.close(pk, now=min(over, now))
+
+
+def make_people() -> None:
+    User.objects.create_superuser(STAFF, "staff@awesomeintegration.example", PASSWORD)
+    for demo in CUSTOMERS:
+        user = User.objects.create_user(demo.person, demo.person, PASSWORD)
+        Membership.objects.create(user=user, customer=Customer.objects.get(key=demo.key))

@@ -1,0 +1,122 @@
+"""Many senders at once: no deadlock, no lost update, each id counted once; the buckets equal the events."""
+
+import random
+import threading
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.db.models import Count, Max, Min, Sum
+from django.db.models.functions import Trunc
+
+from meters.decoding import EventIn
+from meters.events import record_events
+from meters.models import Customer, Event, EventKey, UsageBucket, UsageVersion
+from tests.factories import make_meter
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+SENDERS = 8
+
+
+def events(count: int, customers: list[str]) -> list[EventIn]:
+    chance = random.Random(7)
+    return [
+        EventIn(
+            id=f"job-{number}",
+            customer=chance.choice(customers),
+            meter="ApiCalls",
+            value=Decimal(chance.randint(-50, 1000)),
+            time=NOW - timedelta(minutes=chance.randrange(300)),
+            dimensions={"source": chance.choice("abc")},
+        )
+        for number in range(count)
+    ]
+
+
+def race(batches_of: list[list[list[EventIn]]]) -> tuple[Counter[str], list[Exception]]:
+    """Sends each list of batches from a thread of its own; answers the summed outcomes and what was raised."""
+    outcomes: Counter[str] = Counter()
+    raised: list[Exception] = []
+    barrier = threading.Barrier(len(batches_of))
+
+    def run(batches: list[list[EventIn]]) -> None:
+        barrier.wait()
+        try:
+            for batch in batches:
+                recorded = record_events(batch, now=NOW)
+                for name in ("accepted", "duplicate", "conflict", "rejected"):
+                    outcomes[name] += getattr(recorded, name)
+        except Exception as error:
+            raised.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=[batches]) for batches in batches_of]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes, raised
+
+
+def assert_buckets_equal_events() -> None:
+    recount = {
+        (row["customer_id"], row["meter_id"], row["hour"], row["dimension_set_id"]): (
+            row["n"],
+            row["total"],
+            row["least"],
+            row["greatest"],
+        )
+        for row in Event.objects.order_by()
+        .annotate(hour=Trunc("occurred_at", "hour", tzinfo=UTC))
+        .values("customer_id", "meter_id", "hour", "dimension_set_id")
+        .annotate(n=Count("sequence"), total=Sum("value"), least=Min("value"), greatest=Max("value"))
+    }
+    stored = {
+        (b.customer_id, b.meter_id, b.hour, b.dimension_set_id): (b.count, b.sum, b.min, b.max)
+        for b in UsageBucket.objects.all()
+    }
+    assert stored == recount
+
+
+@pytest.mark.parametrize("customers", [["hot"], [f"c{n}" for n in range(40)]], ids=["one hot customer", "many"])
+def test_senders_race_with_the_same_ids_in_different_order(customers: list[str]) -> None:
+    make_meter()
+    sent = events(600, customers)
+    everybody = []
+    for sender in range(SENDERS):
+        mine = sent[:]
+        random.Random(sender).shuffle(mine)
+        everybody.append([mine[first : first + 50] for first in range(0, len(mine), 50)])
+    outcomes, raised = race(everybody)
+    assert raised == []
+    assert outcomes == {"accepted": 600, "duplicate": 600 * (SENDERS - 1), "conflict": 0, "rejected": 0}
+    assert Event.objects.count() == EventKey.objects.count() == 600
+    assert Event.objects.aggregate(total=Sum("value"))["total"] == sum(e.value for e in sent)
+    assert Customer.objects.count() == len({e.customer for e in sent})
+    assert_buckets_equal_events()
+
+
+def test_racing_conflicts_keep_one_and_report_the_others() -> None:
+    make_meter()
+    versions = [
+        [EventIn(id=f"job-{n}", customer="acme", meter="ApiCalls", value=Decimal(sender), time=NOW) for n in range(100)]
+        for sender in range(SENDERS)
+    ]
+    outcomes, raised = race([[batch] for batch in versions])
+    assert raised == []
+    assert (outcomes["accepted"], outcomes["conflict"]) == (100, 100 * (SENDERS - 1))
+    assert_buckets_equal_events()
+
+
+def test_every_batch_that_changes_usage_raises_the_version_once() -> None:
+    make_meter()
+    batches = [[[event] for event in events(200, ["acme"])[sender::SENDERS]] for sender in range(SENDERS)]
+    _, raised = race(batches)
+    assert raised == []
+    assert UsageVersion.objects.get().version == 200
+    assert_buckets_equal_events()

@@ -1,0 +1,130 @@
+"""The geometry of charts, without Django."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portal.charts import (
+    AHEAD,
+    LEAST_BAR,
+    PLOT_HEIGHT,
+    TODAY,
+    TOP,
+    Chart,
+    Series,
+    Slot,
+    bar_chart,
+    fold,
+    short_number,
+    ticks_between,
+)
+
+D = Decimal
+amounts = st.decimals(min_value=-(10**12), max_value=10**12, places=2)
+
+
+def chart(*values: str | int, slots: int = 0, **options: object) -> Chart:
+    series = [Series("calls", tuple(map(D, values)))]
+    return bar_chart([Slot(str(n + 1)) for n in range(slots or len(values))], series, value_words=str, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "ticks"),
+    [
+        ("0", "0", "0"),
+        ("0", "6.37", "0 2 4 6 8"),
+        ("0", "40", "0 10 20 30 40"),
+        ("0", "0.03", "0 0.01 0.02 0.03"),
+        ("0", "1000000", "0 250000 500000 750000 1000000"),
+        ("-8.3", "2.2", "-10 -5 0 5"),
+    ],
+)
+def test_ticks_are_round_numbers_around_the_values(lowest: str, highest: str, ticks: str) -> None:
+    assert ticks_between(D(lowest), D(highest)) == [D(tick) for tick in ticks.split()]
+
+
+def test_ticks_are_not_closer_than_a_cent() -> None:
+    assert ticks_between(D(0), D("0.01"), D("0.01")) == [D(0), D("0.01")]
+
+
+def test_bars_stand_on_the_baseline_and_reach_up_in_proportion() -> None:
+    low, high = (column.bars[0] for column in chart(10, 40).columns)
+    assert high.height == PLOT_HEIGHT
+    assert low.height == PLOT_HEIGHT / D(4)
+    assert low.y + low.height == high.y + high.height == TOP + PLOT_HEIGHT
+
+
+def test_a_slot_of_nothing_has_no_bar_and_a_small_one_is_still_seen() -> None:
+    nothing, little, _ = chart(0, 1, 10**9).columns
+    assert nothing.bars == ()
+    assert little.bars[0].height == LEAST_BAR
+
+
+def test_series_are_stacked() -> None:
+    series = [Series("calls", (D(1),)), Series("storage", (D(3),))]
+    (column,) = bar_chart([Slot("1")], series, value_words=str).columns
+    lower, upper = column.bars
+    assert upper.y + upper.height == lower.y
+    assert column.facts == ("1: 4", "calls: 1", "storage: 3")
+
+
+def test_a_day_that_lowers_the_bill_hangs_below_the_baseline() -> None:
+    drawn = chart(10, -10)
+    assert drawn.columns[1].bars[0].y == drawn.baseline == TOP + PLOT_HEIGHT / D(2)
+
+
+def test_days_ahead_are_left_free() -> None:
+    slots = [Slot("1"), Slot("2", TODAY), Slot("3", AHEAD), Slot("4", AHEAD)]
+    drawn = bar_chart(slots, [Series("calls", (D(1), D(2)))], value_words=str)
+    assert drawn.ahead_from == 50
+    assert drawn.ahead_width == 50
+    assert [len(column.bars) for column in drawn.columns] == [1, 1, 0, 0]
+    assert drawn.columns[2].facts == ()
+
+
+def test_labels_of_a_month_are_thinned() -> None:
+    assert [column.axis_label for column in chart(*[1] * 30).columns if column.axis_label] == ["1", "8", "15", "22", "29"]
+
+
+def test_nothing_at_all_is_an_empty_chart() -> None:
+    assert chart(0, 0).is_empty
+    assert chart().is_empty
+    assert not chart(0, 1).is_empty
+
+
+def test_more_than_six_series_become_six_and_the_others() -> None:
+    series = [Series(f"region {n}", (D(n), D(1))) for n in range(9)]
+    folded = fold(series)
+    assert [one.name for one in folded] == [f"region {n}" for n in range(3, 9)] + ["Other"]
+    assert folded[-1].values == (D(0 + 1 + 2), D(3))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [("0", "0"), ("2.50", "2.5"), ("5000", "5,000"), ("12500", "12.5k"), ("3e6", "3M"), ("-2e9", "-2B")]
+)
+def test_axis_labels_are_short(value: str, words: str) -> None:
+    assert short_number(D(value)) == words
+
+
+@given(st.lists(amounts, min_size=1, max_size=31))
+def test_every_bar_stays_inside_the_plot(values: list[Decimal]) -> None:
+    drawn = chart(*values)
+    for column in drawn.columns:
+        assert 0 <= column.left <= column.bar_left
+        assert column.bar_left + drawn.bar_width <= D("100.1")
+        for bar in column.bars:
+            assert bar.height > 0
+            assert TOP - LEAST_BAR <= bar.y
+            assert bar.y + bar.height <= TOP + PLOT_HEIGHT + LEAST_BAR
+
+
+@given(amounts, amounts)
+def test_ticks_hold_the_values_and_are_few(one: Decimal, other: Decimal) -> None:
+    lowest, highest = min(one, other, D(0)), max(one, other, D(0))
+    ticks = ticks_between(lowest, highest)
+    assert ticks[0] <= lowest
+    assert ticks[-1] >= highest
+    assert D(0) in ticks
+    assert len(ticks) <= 7
