@@ -5,6 +5,9 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from config.health import healthz
 
+handler404 = "config.errors.not_found"
+handler500 = "config.errors.server_error"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),

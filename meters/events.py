@@ -12,6 +12,7 @@ from django.utils import timezone
 from meters import catalogue, partitions, sql
 from meters.decoding import EventIn, Rejection
 from meters.facts import Fact, accepted_times, facts_of
+from meters.models import is_printable_key
 from meters.signals import usage_changed
 from meters.statements import array, execute
 
@@ -110,6 +111,10 @@ def _of_known_customers(facts: list[Fact], customers: Mapping[str, int], recorde
             known.append(fact)
         else:
             rejection = Rejection("unknown_customer", "/customer", f"There is no customer {fact.customer!r}.")
+            if not is_printable_key(fact.customer):
+                rejection = Rejection(
+                    "invalid", "/customer", "A customer's key is printable text without spaces around."
+                )
             recorded.reject(fact.event_index, rejection, fact.event_id, fact.meter)
     return known
 

@@ -151,15 +151,18 @@ def _fault(event: EventIn, event_id: str, moment: datetime, times: AcceptedTimes
 
 def canonical_number(number: Decimal) -> str | None:
     """The one plain text of a number ("1E+3", "1000.0" and "1000" are the same), or None beyond the limits."""
-    # In this order: a NaN cannot be compared, and a huge exponent must not be written out.
-    if not number.is_finite() or not -NUMBER_LIMIT < number < NUMBER_LIMIT or number.adjusted() < -MAX_PLACES:
-        return "0" if number.is_finite() and not number else None
-    text = f"{number:f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-        if len(text) - text.find(".") - 1 > MAX_PLACES and "." in text:
-            return None
-    return "0" if text in ("-0", "") else text
+    # In this order: a NaN cannot be compared, and a huge exponent ("0E+999999" too) must not be written out.
+    if not number.is_finite():
+        return None
+    if not number:
+        return "0"
+    if not -NUMBER_LIMIT < number < NUMBER_LIMIT or number.adjusted() < -MAX_PLACES:
+        return None
+    whole, _, places = f"{number:f}".partition(".")
+    places = places.rstrip("0")
+    if len(places) > MAX_PLACES:
+        return None
+    return f"{whole}.{places}" if places else whole
 
 
 def escape(token: str) -> str:

@@ -1,12 +1,15 @@
 """Reading an ingest body: bounded before anything is decoded, whatever its encoding says."""
 
 import zlib
+from typing import Any
 
 from django.conf import settings
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 
 from meters.api.problems import Problem
 
+MAX_SMALL_BODY = 1024 * 1024
 JSON_LINES = {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
 
 
@@ -17,16 +20,9 @@ def media_type(request: Request) -> str:
 def read_body(request: Request) -> bytes:
     """The body, unpacked. Raises a Problem: 413 beyond INGEST_MAX_BYTES, 415 and 400 for packing it cannot read."""
     limit = settings.INGEST_MAX_BYTES
-    try:
-        declared = int(request.META.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        declared = 0
-    if declared > limit:
+    if declared_length(request) > limit:
         raise _too_large(limit)
-    # The web server has read the body off the socket; a longer one than declared is not read on.
-    body: bytes = request._request.read(limit + 1)
-    if len(body) > limit:
-        raise _too_large(limit)
+    body: bytes = request._request.read()
     match request.headers.get("Content-Encoding", "identity").strip().lower():
         case "identity" | "":
             return body
@@ -34,6 +30,23 @@ def read_body(request: Request) -> bytes:
             return _gunzip(body, limit)
         case other:
             raise Problem(415, "unsupported_encoding", f"Content-Encoding {other!r} is not supported; gzip is.")
+
+
+def declared_length(request: Request) -> int:
+    """The length of the body, which nothing is read beyond. Raises a Problem: 411 where there is none."""
+    text = request.META.get("CONTENT_LENGTH") or "0"
+    if request.headers.get("Transfer-Encoding"):
+        raise Problem(411, "length_required", "Send the body with a Content-Length, not in chunks.")
+    return int(text) if text.isdigit() else 0
+
+
+class BoundedJSONParser(JSONParser):
+    """JSON of small requests; DRF's own reads a body of any length."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        if declared_length(parser_context["request"]) > MAX_SMALL_BODY:
+            raise _too_large(MAX_SMALL_BODY)
+        return super().parse(stream, media_type, parser_context)
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:

@@ -1,17 +1,21 @@
 """Errors as problem documents (RFC 9457), with a stable `code` and, for input, a JSON pointer for each fault."""
 
+import logging
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from meters.facts import escape
+
+logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -24,6 +28,7 @@ class Problem(exceptions.APIException):
         self.status_code = status
         self.problem_code = code
         self.errors = errors
+        self.wait: int | None = None
 
 
 def invalid(pointer: str, detail: str, *, parameter: bool = False) -> Problem:
@@ -40,6 +45,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         error = exceptions.PermissionDenied()
     elif isinstance(error, DjangoValidationError):
         error = exceptions.ValidationError(_by_field(error))
+    elif isinstance(error, OperationalError | InterfaceError):
+        logger.error("the database does not answer: %s", error)
+        error = Problem(503, "database_unavailable", "The database does not answer. Send the request again.")
+        error.wait = 1
     if not isinstance(error, exceptions.APIException):
         return None
     set_rollback()

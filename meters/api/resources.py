@@ -18,7 +18,7 @@ class CustomerViewSet(
     queryset = Customer.objects.all()
     serializer_class = CustomerSerializer
     lookup_field = "key"
-    lookup_value_regex = "[^/]+"
+    lookup_value_regex = ".+"  # a key is the vendor's own and may hold a slash
     http_method_names = ["get", "head", "options", "post", "patch"]
 
 

@@ -175,7 +175,7 @@ class TestEvents:
         settings.INGEST_MAX_EVENTS = 3
         client = api("ingest")
         many = [one(id=str(i)) for i in range(4)]
-        large = json.dumps(many + [one(dimensions={"note": "x" * 900})]).encode()
+        large = json.dumps([*many, one(dimensions={"note": "x" * 900})]).encode()
         bomb = gzip.compress(b" " * 1_000_000 + json.dumps(one()).encode())
         lines = b"\n".join(json.dumps(event).encode() for event in many)
         answers = [
@@ -352,3 +352,48 @@ def test_the_schema_is_complete_and_warns_of_nothing(capsys: pytest.CaptureFixtu
     schema = (tmp_path / "schema.yaml").read_text()
     for path in ("/v1/events", "/v1/usage", "/v1/customers", "/v1/meters", "/v1/invoices"):
         assert f"{path}:" in schema
+
+
+class TestErrors:
+    def test_an_unknown_address_is_a_problem(self) -> None:
+        answer = APIClient().get("/v1/nothing")
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert answer["Content-Type"] == "application/problem+json"
+
+    def test_a_bug_is_a_problem_that_tells_no_secrets(self, api, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(*args: object, **kwargs: object) -> None:
+            raise RuntimeError("secret")
+
+        monkeypatch.setattr("meters.api.events.record_events", broken)
+        make_meter()
+        client = api("ingest")
+        client.raise_request_exception = False
+        answer = client.post("/v1/events", one(), format="json")
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+        assert "secret" not in answer.content.decode()
+
+    def test_a_database_that_does_not_answer_is_503(self, api, monkeypatch: pytest.MonkeyPatch) -> None:
+        from django.db import OperationalError
+
+        def down(*args: object, **kwargs: object) -> None:
+            raise OperationalError("connection refused to 10.0.0.1")
+
+        client = api("ingest")
+        monkeypatch.setattr("meters.api.events.record_events", down)
+        answer = client.post("/v1/events", one(), format="json")
+        assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (503, "database_unavailable", "2")
+        assert "10.0.0.1" not in answer.content.decode()
+
+    def test_a_large_body_is_413_everywhere(self, api) -> None:
+        answer = api("write").post("/v1/customers", {"key": "acme", "name": "x" * 1_100_000}, format="json")
+        assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+    @pytest.mark.parametrize("body", ["{", "[]", "7", "null", '{"key": {"a": 1}}'], ids=str)
+    def test_a_body_that_is_no_customer_is_400(self, api, body: str) -> None:
+        answer = api("write").generic("POST", "/v1/customers", body, content_type="application/json")
+        assert answer.status_code == 400
+        assert answer["Content-Type"] == "application/problem+json"
+
+    def test_a_key_with_a_slash_is_found(self, api) -> None:
+        make_customer("group/acme")
+        assert api("read").get("/v1/customers/group/acme").json()["key"] == "group/acme"

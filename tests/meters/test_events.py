@@ -156,7 +156,9 @@ class TestRejections:
             ({"value": "1.0000000000000001"}, "invalid", "/value"),
             ({"id": "a\0b"}, "invalid", "/id"),
             ({"source": "a\0b"}, "invalid", "/dimensions/source"),
-            ({"customer": "a\nb"}, "unknown_customer", "/customer"),
+            ({"customer": "a\nb"}, "invalid", "/customer"),
+            ({"customer": " acme"}, "invalid", "/customer"),
+            ({"value": "1e-99999999"}, "invalid", "/value"),
         ],
         ids=lambda case: str(case)[:40],
     )

@@ -1,0 +1,28 @@
+"""The answers to what no view answers: problem documents below /v1/, pages elsewhere."""
+
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        return _problem(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if _is_api(request):
+        detail = "Something went wrong in Tollmeter. Sending the same request again is safe for events with an id."
+        return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail)
+    return defaults.server_error(request)
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/v1/")
+
+
+def _problem(status: HTTPStatus, code: str, detail: str) -> JsonResponse:
+    body = {"type": "about:blank", "title": status.phrase, "status": int(status), "code": code, "detail": detail}
+    return JsonResponse(body, status=status, content_type="application/problem+json")
