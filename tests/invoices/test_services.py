@@ -1,13 +1,12 @@
 """Invoices: opened with the assignment, following usage, closed on time; once, whoever else tries."""
 
-import threading
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from invoices import due, services
 from invoices.estimates import daily_costs, projection
@@ -26,6 +25,7 @@ from tests.factories import (
     run_sweep,
     send,
 )
+from tests.racing import race
 
 NOW = datetime(2026, 11, 22, 14, 30, tzinfo=UTC)
 MONTH_END = datetime(2026, 12, 1, tzinfo=UTC)
@@ -237,27 +237,6 @@ def test_a_recalculation_takes_few_queries(acme: Customer, django_assert_max_num
     send("acme", "ApiCalls", 1000)
     with django_assert_max_num_queries(12):
         services.recalculate(live_invoice(acme).pk)
-
-
-def race(*jobs) -> list[Exception]:
-    """Runs the jobs at once, each on a connection of its own; answers what they raised."""
-    barrier, raised = threading.Barrier(len(jobs)), []
-
-    def run(job) -> None:
-        barrier.wait()
-        try:
-            job()
-        except Exception as error:
-            raised.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=[job]) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return raised
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,13 +1,12 @@
 """Many senders at once: no deadlock, no lost update, each id counted once; the buckets equal the events."""
 
 import random
-import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
-from django.db import connection
 from django.db.models import Count, Max, Min, Sum
 from django.db.models.functions import Trunc
 
@@ -15,6 +14,7 @@ from meters.decoding import EventIn
 from meters.events import record_events
 from meters.models import Customer, Event, EventKey, UsageBucket, UsageVersion
 from tests.factories import make_meter
+from tests.racing import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,29 +37,17 @@ def events(count: int, customers: list[str]) -> list[EventIn]:
     ]
 
 
-def race(batches_of: list[list[list[EventIn]]]) -> tuple[Counter[str], list[Exception]]:
+def send_at_once(batches_of: list[list[list[EventIn]]]) -> tuple[Counter[str], list[Exception]]:
     """Sends each list of batches from a thread of its own; answers the summed outcomes and what was raised."""
     outcomes: Counter[str] = Counter()
-    raised: list[Exception] = []
-    barrier = threading.Barrier(len(batches_of))
 
-    def run(batches: list[list[EventIn]]) -> None:
-        barrier.wait()
-        try:
-            for batch in batches:
-                recorded = record_events(batch, now=NOW)
-                for name in ("accepted", "duplicate", "conflict", "rejected"):
-                    outcomes[name] += getattr(recorded, name)
-        except Exception as error:
-            raised.append(error)
-        finally:
-            connection.close()
+    def sender(batches: list[list[EventIn]]) -> None:
+        for batch in batches:
+            recorded = record_events(batch, now=NOW)
+            for name in ("accepted", "duplicate", "conflict", "rejected"):
+                outcomes[name] += getattr(recorded, name)
 
-    threads = [threading.Thread(target=run, args=[batches]) for batches in batches_of]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    raised = race(*(partial(sender, batches) for batches in batches_of))
     return outcomes, raised
 
 
@@ -92,7 +80,7 @@ def test_senders_race_with_the_same_ids_in_different_order(customers: list[str])
         mine = sent[:]
         random.Random(sender).shuffle(mine)
         everybody.append([mine[first : first + 50] for first in range(0, len(mine), 50)])
-    outcomes, raised = race(everybody)
+    outcomes, raised = send_at_once(everybody)
     assert raised == []
     assert outcomes == {"accepted": 600, "duplicate": 600 * (SENDERS - 1), "conflict": 0, "rejected": 0}
     assert Event.objects.count() == EventKey.objects.count() == 600
@@ -107,7 +95,7 @@ def test_racing_conflicts_keep_one_and_report_the_others() -> None:
         [EventIn(id=f"job-{n}", customer="acme", meter="ApiCalls", value=Decimal(sender), time=NOW) for n in range(100)]
         for sender in range(SENDERS)
     ]
-    outcomes, raised = race([[batch] for batch in versions])
+    outcomes, raised = send_at_once([[batch] for batch in versions])
     assert raised == []
     assert (outcomes["accepted"], outcomes["conflict"]) == (100, 100 * (SENDERS - 1))
     assert_buckets_equal_events()
@@ -116,7 +104,7 @@ def test_racing_conflicts_keep_one_and_report_the_others() -> None:
 def test_every_batch_that_changes_usage_raises_the_version_once() -> None:
     make_meter()
     batches = [[[event] for event in events(200, ["acme"])[sender::SENDERS]] for sender in range(SENDERS)]
-    _, raised = race(batches)
+    _, raised = send_at_once(batches)
     assert raised == []
     assert UsageVersion.objects.get().version == 200
     assert_buckets_equal_events()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 import time_machine
@@ -70,8 +71,8 @@ def october(acme: Customer) -> Invoice:
 def sign_in(db: None) -> SignIn:
     """Signs a new person in who may see these customers."""
 
-    def sign_in(name: str, *customers: Customer, **fields: object) -> Client:
-        user = User.objects.create_user(name, f"{name}@example.com", "a long password", **fields)
+    def sign_in(name: str, *customers: Customer, **fields: Any) -> Client:
+        user = User.objects.create_user(name, f"{name}@example.com", **fields)
         for customer in customers:
             Membership.objects.create(user=user, customer=customer)
         client = Client()

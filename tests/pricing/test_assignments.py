@@ -1,19 +1,18 @@
 """Assignments: rules, the default plan, one price for a product item at a time."""
 
-import threading
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime
+from functools import partial
 
 import pytest
 import time_machine
 from django.core.exceptions import ValidationError
-from django.db import connection
 
 from meters.models import Customer
 from pricing.assignments import assign, end, onboard
 from pricing.models import Assignment, AssignmentRule, Plan
 from pricing.plans import retire
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, send
+from tests.racing import race
 
 TODAY = date(2026, 11, 22)
 
@@ -109,21 +108,7 @@ class TestOnePriceAtATime:
 def test_two_requests_at_once_assign_one_plan() -> None:
     meter, customer = make_meter(), make_customer()
     plans = [make_plan(f"Plan{number}", {meter: STORY_RATE}) for number in range(4)]
-    barrier = threading.Barrier(len(plans))
-    refused: list[ValidationError] = []
-
-    def race(plan: Plan) -> None:
-        barrier.wait()
-        try:
-            assign(customer=customer, plan=plan, starts_on=datetime.now(ZoneInfo("UTC")).date())
-        except ValidationError as error:
-            refused.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=race, args=[plan]) for plan in plans]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    today = datetime.now(UTC).date()
+    refused = race(*(partial(assign, customer=customer, plan=plan, starts_on=today) for plan in plans))
+    assert {type(error) for error in refused} == {ValidationError}
     assert (customer.assignments.count(), len(refused)) == (1, 3)

@@ -1,0 +1,350 @@
+"""The staff pages of meters, customers, events and API keys, through the forms that a browser posts."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.models import Permission, User
+from django.test import Client, RequestFactory
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from config.admin import TollmeterAdminSite
+from meters.keys import find
+from meters.models import ApiKey, Customer, Event, Meter
+from pricing.models import ProductItem
+from tests.factories import make_customer, make_meter, send
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("staff"))
+    return client
+
+
+@pytest.fixture
+def colleague(client: Client) -> Client:
+    """Of the staff, but with no permission."""
+    client.force_login(User.objects.create_user("colleague", is_staff=True))
+    return client
+
+
+METER = {"key": "ApiCalls", "name": "", "aggregation": "sum", "unit": "calls", "dimensions": "", "unique_dimension": ""}
+
+
+def text(response: Any) -> str:
+    return str(response.content.decode())
+
+
+# --- Meters ---
+
+
+def test_a_meter_used_for_billing_brings_its_product_item_and_says_so(staff: Client) -> None:
+    response = staff.post(
+        "/admin/meters/meter/add/",
+        METER | {"dimensions": " source,target ,", "used_for_billing": "on"},
+        follow=True,
+    )
+    meter = Meter.objects.get(key="ApiCalls")
+    assert meter.dimensions == ["source", "target"]
+    item = ProductItem.objects.get(meter=meter)
+    assert f'<a href="/admin/pricing/productitem/{item.pk}/change/">ApiCalls</a>' in text(response)
+
+
+def test_a_meter_that_is_not_billed_has_no_product_item(staff: Client) -> None:
+    staff.post("/admin/meters/meter/add/", METER)
+    assert Meter.objects.exists()
+    assert not ProductItem.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "field", "error"),
+    [
+        ({"key": "Api Calls"}, "key", "beginning with a letter"),
+        ({"aggregation": "unique_count"}, "unique_dimension", "Name the dimension"),
+        ({"dimensions": "a, a"}, "dimensions", "Name each dimension once"),
+    ],
+)
+def test_what_is_wrong_with_a_meter_stands_beside_its_field(
+    staff: Client, typed: dict[str, str], field: str, error: str
+) -> None:
+    response = staff.post("/admin/meters/meter/add/", METER | typed)
+    assert response.status_code == 200
+    assert error in " ".join(response.context["adminform"].form.errors[field])
+
+
+def test_usage_settles_what_a_meter_means(staff: Client) -> None:
+    meter = make_meter()
+    page = f"/admin/meters/meter/{meter.pk}/change/"
+    assert 'name="key"' in text(staff.get(page))
+    make_customer("acme")
+    send("acme", "ApiCalls", 5, source="crm")
+    response = staff.get(page)
+    assert 'name="key"' not in text(response)
+    assert 'name="aggregation"' not in text(response)
+    assert "source=crm" in text(response)
+    changed = METER | {"key": "Other", "aggregation": "max", "used_for_billing": "on"}
+    refused = staff.post(page, changed | {"dimensions": "target"})
+    assert "usage by source" in refused.context["adminform"].form.errors["dimensions"][0]
+    staff.post(page, changed | {"dimensions": "source, target, region"})
+    meter.refresh_from_db()
+    assert (meter.key, meter.aggregation) == ("ApiCalls", "sum")
+    assert meter.dimensions == ["source", "target", "region"]
+
+
+def test_a_meter_is_not_deleted(staff: Client) -> None:
+    meter = make_meter()
+    assert staff.get(f"/admin/meters/meter/{meter.pk}/delete/").status_code == 403
+
+
+# --- Customers ---
+
+CUSTOMER = {"key": "acme", "name": "Acme", "email": "", "time_zone": "", "traits": ""}
+
+
+def test_a_customer_is_made_with_traits_a_line_each(staff: Client) -> None:
+    staff.post(
+        "/admin/meters/customer/add/",
+        CUSTOMER | {"traits": "product = integration\r\n\r\nplan=a=b", "time_zone": "Europe/Berlin"},
+    )
+    customer = Customer.objects.get(key="acme")
+    assert customer.traits == {"product": "integration", "plan": "a=b"}
+    assert customer.time_zone == "Europe/Berlin"
+    assert customer.source == Customer.Source.ADMIN
+    assert customer.onboarded_at is not None
+
+
+@pytest.mark.parametrize(
+    ("typed", "field", "error"),
+    [
+        ({"traits": "product=x\nbad"}, "traits", "Line 2: write it as name=value."),
+        ({"traits": "a=1\na=2"}, "traits", "Line 2: a is there already."),
+        ({"time_zone": "Mars/Olympus"}, "time_zone", "not one of the available choices"),
+        ({"key": "taken"}, "key", "already exists"),
+        ({"key": "a\tb"}, "key", "Use printable text."),
+        ({"email": "nobody"}, "email", "valid email"),
+    ],
+)
+def test_what_is_wrong_with_a_customer_stands_beside_its_field(
+    staff: Client, typed: dict[str, str], field: str, error: str
+) -> None:
+    make_customer("taken")
+    response = staff.post("/admin/meters/customer/add/", CUSTOMER | typed)
+    assert response.status_code == 200
+    assert error in " ".join(response.context["adminform"].form.errors[field])
+    assert list(Customer.objects.values_list("key", flat=True)) == ["taken"]
+
+
+def test_the_key_of_a_customer_stays(staff: Client) -> None:
+    customer = make_customer("acme", traits={"a": "1"})
+    page = f"/admin/meters/customer/{customer.pk}/change/"
+    assert "a=1" in text(staff.get(page))
+    staff.post(page, CUSTOMER | {"key": "other", "name": "New", "traits": "a=2"})
+    customer.refresh_from_db()
+    assert (customer.key, customer.name, customer.traits) == ("acme", "New", {"a": "2"})
+    assert staff.post(f"/admin/meters/customer/{customer.pk}/delete/").status_code == 403
+
+
+def test_traits_that_lines_cannot_say_are_left_alone(staff: Client) -> None:
+    customer = make_customer("acme", traits={"note": "two\nlines"})
+    staff.post(f"/admin/meters/customer/{customer.pk}/change/", CUSTOMER | {"name": "New", "traits": "note=one"})
+    customer.refresh_from_db()
+    assert (customer.name, customer.traits) == ("New", {"note": "two\nlines"})
+
+
+def test_usage_by_day_in_the_customers_own_days(staff: Client) -> None:
+    make_meter("Peak", aggregation="max", unit="GB")
+    make_meter()
+    customer = make_customer("acme", time_zone="Europe/Berlin")
+    now = datetime(2026, 7, 20, tzinfo=UTC)
+    send("acme", "ApiCalls", 1200, time=datetime(2026, 7, 1, 21, 59, tzinfo=UTC), now=now)
+    send("acme", "ApiCalls", 34, time=datetime(2026, 7, 1, 22, 0, tzinfo=UTC), now=now)
+    send("acme", "Peak", 7, time=datetime(2026, 7, 1, 22, 0, tzinfo=UTC), now=now)
+    send("acme", "Peak", 5, time=datetime(2026, 7, 3, 12, 0, tzinfo=UTC), now=now)
+    response = staff.get(f"/admin/meters/customer/{customer.pk}/usage/?month=2026-07")
+    table = response.context["table"]
+    assert [meter.key for meter in table.meters] == ["ApiCalls", "Peak"]
+    assert [list(quantities) for _, quantities in table.rows[:3]] == [["1,200", "0"], ["34", "7"], ["0", "5"]]
+    assert len(table.rows) == 31
+    assert list(table.totals) == ["1,234", "7"]
+    bad = staff.get(f"/admin/meters/customer/{customer.pk}/usage/?month=2026-13")
+    assert "Write the month as 2026-07." in text(bad)
+
+
+# --- Events ---
+
+
+def event_ids(response: Any) -> list[str]:
+    return [event.event_id for event in response.context["cl"].result_list]
+
+
+def test_events_are_found_by_customer_meter_time_and_id(staff: Client) -> None:
+    make_meter("ApiCalls")
+    make_meter("Other")
+    now = timezone.now()
+    send("acme", "ApiCalls", 1, id="first", time=now - timedelta(days=3))
+    send("acme", "Other", 1, id="second", time=now - timedelta(hours=2))
+    send("globex", "ApiCalls", 1, id="first", time=now - timedelta(hours=1))
+    page = "/admin/meters/event/"
+    assert event_ids(staff.get(page)) == ["first", "second", "first"]
+    assert event_ids(staff.get(page, {"customer": "acme"})) == ["second", "first"]
+    assert event_ids(staff.get(page, {"customer": "acme", "meter": "ApiCalls"})) == ["first"]
+    assert event_ids(staff.get(page, {"meter": "Other"})) == ["second"]
+    assert event_ids(staff.get(page, {"customer": "acme", "id": "second"})) == ["second"]
+    assert event_ids(staff.get(page, {"customer": "acme", "id": "third"})) == []
+    start = f"{now - timedelta(hours=1, minutes=30):%Y-%m-%dT%H:%M}"
+    assert [e.customer.key for e in staff.get(page, {"start": start}).context["cl"].result_list] == ["globex"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "error"),
+    [
+        ({"customer": "nobody"}, "customer", "There is no customer"),
+        ({"id": "first"}, "customer", "name the customer"),
+        ({"start": "2026-07-01", "end": "2026-07-03"}, "end", "at most one day"),
+        ({"customer": "acme", "start": "2026-07-03", "end": "2026-07-03"}, "end", "after the start"),
+        ({"start": "yesterday"}, "start", "valid date/time"),
+        ({"meter": "Nothing"}, "meter", "available choices"),
+    ],
+)
+def test_a_search_that_makes_no_sense_says_why(staff: Client, query: dict[str, str], field: str, error: str) -> None:
+    make_meter()
+    send("acme", "ApiCalls", 1)
+    response = staff.get("/admin/meters/event/", query)
+    assert response.status_code == 200
+    search = response.context["cl"].search
+    assert error in " ".join(search.errors[field])
+    assert event_ids(response) == []
+
+
+def test_the_newest_events_of_a_customer_with_very_many(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meters.admin.event_search.MOST", 3)
+    monkeypatch.setattr("meters.admin.events.MOST", 3)
+    make_meter("ApiCalls")
+    make_meter("Other")
+    now = timezone.now()
+    for minutes in range(10):
+        send("acme", "ApiCalls", 1, id=f"a{minutes}", time=now - timedelta(minutes=minutes))
+    for minutes in range(2):
+        send("acme", "Other", 1, id=f"o{minutes}", time=now - timedelta(minutes=minutes, seconds=30))
+    found = event_ids(staff.get("/admin/meters/event/", {"customer": "acme"}))
+    assert found[:3] == ["a0", "o0", "a1"]
+    assert "a3" not in found
+
+
+def test_the_event_list_counts_no_table_and_asks_little(
+    staff: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    make_meter()
+    for number in range(5):
+        send(f"customer-{number}", "ApiCalls", number)
+    # Session, user, the meters to choose from, the bounded count and the events with all they show.
+    with django_assert_num_queries(5) as queries:
+        assert len(event_ids(staff.get("/admin/meters/event/"))) == 5
+    counts = [query["sql"] for query in queries.captured_queries if "COUNT(" in query["sql"]]
+    assert len(counts) == 1
+    assert "LIMIT 1000" in counts[0]
+
+
+def test_events_are_read_only(staff: Client) -> None:
+    make_meter()
+    send("acme", "ApiCalls", 12.5, source="crm")
+    event = Event.objects.get()
+    page = f"/admin/meters/event/{event.pk}/change/"
+    assert "12.5" in text(staff.get(page))
+    assert staff.get("/admin/meters/event/add/").status_code == 403
+    assert staff.post("/admin/meters/event/add/", {}).status_code == 403
+    assert staff.post(page, {"value": "1"}).status_code == 403
+    assert staff.post(f"/admin/meters/event/{event.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+# --- API keys ---
+
+
+def test_a_key_is_shown_once(staff: Client) -> None:
+    response = staff.post("/admin/meters/apikey/add/", {"name": "server", "scopes": ["ingest", "read"]})
+    shown = re.search(r'<code class="secret">([^<]+)</code>', text(response))
+    assert shown is not None
+    key = find(shown[1])
+    assert key is not None
+    assert key.scopes == ["ingest", "read"]
+    assert "no-store" in response["Cache-Control"]
+    for page in ("/admin/meters/apikey/", f"/admin/meters/apikey/{key.pk}/change/", "/admin/"):
+        assert shown[1] not in text(staff.get(page))
+    assert shown[1] not in str(staff.cookies)
+
+
+def test_a_key_needs_a_scope(staff: Client) -> None:
+    response = staff.post("/admin/meters/apikey/add/", {"name": "server"})
+    assert response.context["adminform"].form.errors["scopes"] == ["Choose at least one scope."]
+    assert not ApiKey.objects.exists()
+
+
+def test_a_key_is_revoked_and_not_deleted(staff: Client) -> None:
+    staff.post("/admin/meters/apikey/add/", {"name": "server", "scopes": ["ingest"]})
+    key = ApiKey.objects.get()
+    staff.post("/admin/meters/apikey/", {"action": "revoke_keys", "_selected_action": [key.pk]})
+    key.refresh_from_db()
+    assert key.revoked_at is not None
+    staff.post(f"/admin/meters/apikey/{key.pk}/change/", {"name": "renamed", "scopes": ["write"]})
+    key.refresh_from_db()
+    assert (key.name, key.scopes) == ("renamed", ["ingest"])
+    assert staff.get(f"/admin/meters/apikey/{key.pk}/delete/").status_code == 403
+
+
+# --- Who may ---
+
+PAGES = ["meters/meter/", "meters/customer/", "meters/event/", "meters/apikey/", "pricing/plan/", "invoices/invoice/"]
+
+
+@pytest.mark.parametrize("page", ["", *PAGES])
+def test_who_is_not_of_the_staff_is_sent_to_sign_in(client: Client, page: str) -> None:
+    client.force_login(User.objects.create_user("customer"))
+    response = client.get(f"/admin/{page}")
+    assert response.status_code == 302
+    assert response["Location"].startswith("/admin/login/")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_staff_without_permission_are_refused(colleague: Client, page: str) -> None:
+    assert colleague.get(f"/admin/{page}").status_code == 403
+
+
+def test_usage_needs_permission_to_see_customers(colleague: Client) -> None:
+    customer = make_customer("acme")
+    page = f"/admin/meters/customer/{customer.pk}/usage/"
+    assert colleague.get(page).status_code == 403
+    User.objects.get().user_permissions.add(Permission.objects.get(codename="view_customer"))
+    assert colleague.get(page).status_code == 200
+
+
+# --- Content security policy ---
+
+
+@pytest.mark.parametrize(
+    "path", sorted((settings.BASE_DIR / "templates" / "admin").rglob("*.html")), ids=lambda path: str(Path(path).name)
+)
+def test_no_template_carries_script_or_style_of_its_own(path: Path) -> None:
+    source = path.read_text()
+    assert not re.search(r"<style\b|\sstyle=|\son[a-z]+=|javascript:", source, re.IGNORECASE)
+    assert not re.search(r"<script(?![^>]*\bsrc=)", source, re.IGNORECASE)
+
+
+# --- The front page ---
+
+
+def test_the_front_page_is_in_the_order_in_which_staff_think(rf: RequestFactory) -> None:
+    site = TollmeterAdminSite()
+    site._registry = admin.site._registry
+    request = rf.get("/admin/")
+    request.user = User.objects.create_superuser("staff")
+    apps = site.get_app_list(request)
+    assert [app["app_label"] for app in apps] == ["meters", "pricing", "invoices", "portal", "auth"]
+    names = [model["object_name"] for model in apps[1]["models"]]
+    assert names == ["Plan", "ProductItem", "AssignmentRule", "Assignment"]

@@ -1,0 +1,165 @@
+import csv
+import html
+from datetime import UTC, datetime
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from meters.models import Customer, Meter
+from tests.factories import make_customer, make_meter, send
+from tests.portal.conftest import SignIn
+from tests.portal.test_overview import text
+
+HTMX = {"HX-Request": "true"}
+
+
+def rows(client: Client, query: str) -> list[list[str]]:
+    answer = client.get(f"/usage.csv?{query}")
+    assert answer.status_code == 200
+    return list(csv.reader(answer.content.decode().splitlines()))
+
+
+def test_by_default_it_shows_this_month_day_by_day(owner: Client) -> None:
+    page = text(owner, "/usage/")
+    assert "API calls 1–30 Nov 2026 (UTC), by day 12,300 calls" in page
+    assert "1 Nov 0 2 Nov 5,000 3 Nov 0" in page
+    assert "17 Nov 0 18 Nov 7,300 Total 12,300" in page
+    assert "19 Nov 0" not in page
+
+
+def test_a_month_before(owner: Client) -> None:
+    page = text(owner, "/usage/?period=2026-10&meter=ApiCalls")
+    assert "1–31 Oct 2026" in page
+    assert "3 Oct 6,000" in page
+    assert "31 Oct 0 Total 6,000" in page
+
+
+def test_grouped_by_a_dimension(owner: Client) -> None:
+    page = text(owner, "/usage/?group=source")
+    assert "Day hubspot sap Calls" in page
+    assert "2 Nov 0 5,000 5,000" in page
+    assert "Total 7,300 5,000 12,300" in page
+    assert "18 Nov: 7,300 calls hubspot: 7,300 calls" in page
+
+
+def test_usage_without_the_dimension_is_a_group(owner: Client) -> None:
+    assert "Day not set Calls" in text(owner, "/usage/?group=target")
+
+
+def test_more_than_six_groups_are_six_and_the_others(owner: Client, acme: Customer) -> None:
+    for number in range(9):
+        send("acme", "ApiCalls", 10 ** (number % 3), source=f"s{number}", time=datetime(2026, 9, 4, tzinfo=UTC))
+    table = rows(owner, "period=2026-09&group=source")
+    assert table[0] == ["day", "s2", "s5", "s8", "s1", "s4", "s7", "3 others", "API calls (calls)"]
+    assert table[4] == ["2026-09-04", "100", "100", "100", "10", "10", "10", "3", "333"]
+    assert table[-1] == ["total", "100", "100", "100", "10", "10", "10", "3", "333"]
+    assert len(table) == 32
+
+
+def test_different_values_are_not_added_up(owner: Client, acme: Customer) -> None:
+    make_meter(
+        "Users", unit="users", aggregation="unique_count", unique_dimension="user", dimensions=["team"], name="Users"
+    )
+    for day, team in [(3, "a"), (4, "b"), (4, "a")]:
+        send("acme", "Users", user="u1", team=team, time=datetime(2026, 11, day, tzinfo=UTC))
+    for number in range(7):
+        send("acme", "Users", user="u1", team=f"t{number}", time=datetime(2026, 11, 5, tzinfo=UTC))
+    page = text(owner, "/usage/?meter=Users")
+    assert "3 Nov 1 4 Nov 1 5 Nov 1" in page
+    assert "Different in all 1" in page
+    grouped = text(owner, "/usage/?meter=Users&group=team")
+    assert "they do not add up to the total, which the chart shows. 3 more groups are not listed." in grouped
+
+
+def test_a_greatest_value(owner: Client, acme: Customer) -> None:
+    make_meter("Peak", unit="connections", aggregation="max", dimensions=[])
+    send("acme", "Peak", 7, time=datetime(2026, 11, 3, tzinfo=UTC))
+    send("acme", "Peak", 5, time=datetime(2026, 11, 4, tzinfo=UTC))
+    assert rows(owner, "meter=Peak")[-1] == ["total", "7"]
+    assert "Greatest 7" in text(owner, "/usage/?meter=Peak")
+
+
+def test_a_month_without_usage_is_zeros(owner: Client) -> None:
+    page = text(owner, "/usage/?period=2026-07")
+    assert "No usage in this period." in page
+    assert "31 Jul 0 Total 0" in page
+
+
+def test_the_days_are_the_customers(sign_in: SignIn, calls: Meter) -> None:
+    customer = make_customer("tokyo", time_zone="Asia/Tokyo")
+    send("tokyo", "ApiCalls", 5, time=datetime(2026, 11, 4, 15, tzinfo=UTC))
+    table = rows(sign_in("taro", customer), "")
+    assert ["2026-11-05", "5"] in table
+    assert ["2026-11-04", "0"] in table
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("period=1999-13", "“1999-13” is not a month that can be shown."),
+        ("period=2031-01", "“2031-01” is not a month that can be shown."),
+        ("meter=Nobody", "There is no usage of “Nobody” to show."),
+        ("meter=Secret", "There is no usage of “Secret” to show."),
+        ("meter=<script>", "There is no usage of “<script>” to show."),
+    ],
+)
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["page", "fragment"])
+def test_what_is_wrong_is_said_beside_its_field(
+    query: str, message: str, headers: dict[str, str], owner: Client, globex: Customer
+) -> None:
+    # A meter of the vendor's that only somebody else uses.
+    make_meter("Secret", used_for_billing=False)
+    send("globex", "Secret", 1)
+    answer = owner.get(f"/usage/?{query}", headers=headers)
+    assert answer.status_code == 422
+    assert message in html.unescape(answer.content.decode())
+    assert "Total" not in answer.content.decode()
+    assert owner.get(f"/usage.csv?{query}").status_code == 422
+
+
+def test_a_dimension_left_over_from_another_meter_is_no_mistake(owner: Client) -> None:
+    page = text(owner, "/usage/?group=region")
+    assert "API calls is not split by “region”, so the total is shown." in page
+    assert "Total 12,300" in page
+
+
+def test_the_fragment_is_the_part_that_the_page_has(owner: Client) -> None:
+    url = "/usage/?group=source"
+    fragment = owner.get(url, headers=HTMX).content.decode().strip()
+    assert "<form" in fragment
+    assert "<html" not in fragment
+    assert fragment in owner.get(url).content.decode()
+
+
+def test_the_file_has_the_same_query_as_the_page(owner: Client) -> None:
+    content = owner.get("/usage/?period=2026-10&group=source").content.decode()
+    assert 'href="/usage.csv?period=2026-10&amp;meter=ApiCalls&amp;group=source"' in content
+    answer = owner.get("/usage.csv?period=2026-10&meter=ApiCalls&group=source")
+    assert answer["Content-Disposition"] == 'attachment; filename="usage-ApiCalls-2026-10.csv"'
+
+
+def test_a_spreadsheet_takes_no_group_for_a_formula(owner: Client, acme: Customer) -> None:
+    send("acme", "ApiCalls", 1, source='=HYPERLINK("https://evil.example")')
+    assert '\'=HYPERLINK("https://evil.example")' in rows(owner, "group=source")[0]
+
+
+def test_a_group_is_only_text(owner: Client, acme: Customer) -> None:
+    send("acme", "ApiCalls", 1, source="<script>alert(1)</script>")
+    assert "<script>alert" not in owner.get("/usage/?group=source").content.decode()
+
+
+def test_without_any_meter_there_is_a_friendly_page(sign_in: SignIn, calls: Meter) -> None:
+    person = sign_in("lou", make_customer("lonely"))
+    assert "No usage yet" in text(person, "/usage/")
+    assert person.get("/usage.csv").status_code == 422
+
+
+def test_it_takes_a_fixed_number_of_queries(
+    owner: Client, acme: Customer, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(8):
+        send("acme", "ApiCalls", 1, source=f"s{number}")
+    owner.get("/usage/")
+    with django_assert_max_num_queries(8):
+        owner.get("/usage/?group=source")
