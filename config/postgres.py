@@ -81,6 +81,7 @@ class Postgres(Server):
             self.say(self.place.note)
         if not self.working_folder.exists():
             self._create()
+        self.working_folder.chmod(0o700)  # PostgreSQL refuses a folder that a `chmod -R` opened to others
         if not (self.home / "password").exists():
             raise ServerFailed(f"{self.home / 'password'} is missing: without it nobody can use {self.working_folder}.")
         settings = self.home / "settings.conf"

@@ -23,7 +23,7 @@ ENDED_LAST = ("valkey", "postgres")
 
 
 class FolderInUse(Exception):
-    """Another supervisor that is alive works in the data folder."""
+    """The data folder is another one's: of a supervisor that is alive, or of another user. For a person."""
 
 
 class FolderLock:

@@ -18,10 +18,10 @@ from pathlib import Path
 from types import FrameType
 
 import psutil
-from honcho.compat import ProcessManager  # type: ignore[import-untyped]
-from honcho.environ import parse_procfile  # type: ignore[import-untyped]
-from honcho.manager import Manager  # type: ignore[import-untyped]
-from honcho.printer import Message, Printer  # type: ignore[import-untyped]
+from honcho.compat import ProcessManager
+from honcho.environ import parse_procfile
+from honcho.manager import Manager
+from honcho.printer import Message, Printer
 
 from config.processes import FolderInUse, alive
 from config.servers import ServerFailed, port_is_free
@@ -257,7 +257,7 @@ def run() -> int:
         say(f"  Data in {services.folder}")
         environment, sign_ins = prepare(services, port)
         url = f"http://localhost:{port}"
-        summary = f"Tollmeter runs at {url}/  and its admin at {url}/admin/\n{sign_ins}\nCtrl-C stops everything."
+        summary = f"Tollmeter runs at {url}/\n\n{sign_ins}\n\nCtrl-C stops everything."
         failed = supervise(services, environment, summary)
     except KeyboardInterrupt:
         say("\nStopping ...")

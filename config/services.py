@@ -64,13 +64,18 @@ class Services:
 
     def claim(self) -> None:
         """Makes the folder ours and ends what a killed owner left; raises FolderInUse when one is alive."""
-        from config.processes import FolderLock, Ledger
+        from config.processes import FolderInUse, FolderLock, Ledger
 
         if self._lock:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         lock = FolderLock(self.folder)
-        lock.acquire()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except PermissionError as error:
+            raise FolderInUse(
+                f"{error.filename} may not be written by this user: set TOLLMETER_DATA to a folder of your own."
+            ) from error
         self._lock, self._ledger = lock, Ledger(self.folder)
         (self.folder / "services.json").unlink(missing_ok=True)
         if left := self._ledger.end_all():

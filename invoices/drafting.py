@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pricing.money import round_money
-from pricing.rates import Rate, Step, charge
+from pricing.rates import Charge, Rate, Step, charge
 
 ZERO = Decimal(0)
 
@@ -53,16 +53,13 @@ def draft(usages: Sequence[ItemUsage], currency: str) -> Draft:
 
 
 def _line(usage: ItemUsage, currency: str) -> DraftLine:
-    amount, steps = ZERO, ()
-    if usage.rate is not None:
-        charged = charge(usage.rate, usage.quantity)
-        amount, steps = charged.amount, charged.steps
+    charged = Charge(ZERO, ()) if usage.rate is None else charge(usage.rate, usage.quantity)
     return DraftLine(
         product_item_id=usage.product_item_id,
         name=usage.name,
         unit=usage.unit,
         quantity=usage.quantity,
-        amount=round_money(amount, currency),
+        amount=round_money(charged.amount, currency),
         rate=usage.rate,
-        steps=steps,
+        steps=charged.steps,
     )

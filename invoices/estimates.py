@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from invoices.drafting import Draft, ItemUsage, draft
@@ -44,7 +45,7 @@ def daily_costs(invoice: Invoice, *, now: datetime) -> DailyCosts:
     days = [day for day in windows(period, "day", ZoneInfo(invoice.time_zone)) if day.start <= now]
     so_far = [Period(period.start, day.end) for day in days]
     usage = read_usage(invoice.customer, [item.meter for item, _ in items], so_far)
-    drafts = [_draft(invoice, items, lambda meter, i=index: usage.quantity(meter, i)) for index in range(len(so_far))]
+    drafts = [_draft(invoice, items, partial(usage.quantity, window=index)) for index in range(len(so_far))]
     costs = []
     for row in range(len(items)):
         running = [Decimal(0), *(d.lines[row].amount for d in drafts)]

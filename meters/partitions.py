@@ -37,7 +37,6 @@ def ensure_months(months: Iterable[date]) -> None:
         for first in sorted(missing):
             name = f"meters_event_{first:%Y_%m}"
             if name not in existing:
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('meters_event partitions'))")
                 cursor.execute(
                     sql.CREATE_PARTITION.format(
                         name=name, start=f"'{first} 00:00+00'", end=f"'{next_month(first)} 00:00+00'"

@@ -8,7 +8,12 @@ from rest_framework import mixins, serializers, viewsets
 
 from invoices.api.serializers import InvoiceSerializer
 from invoices.models import Invoice, InvoiceLine
+from meters.api.pagination import CursorPagination
 from meters.models import Customer
+
+
+class NewestFirst(CursorPagination):
+    ordering = "-id"
 
 
 class InvoiceQuery(serializers.Serializer[Any]):
@@ -29,6 +34,7 @@ class InvoiceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
 
     queryset = Invoice.objects.all()
     serializer_class = InvoiceSerializer
+    pagination_class = NewestFirst
 
     def get_queryset(self) -> QuerySet[Invoice]:
         lines = InvoiceLine.objects.select_related("product_item__meter", "invoice").order_by("position")
@@ -43,9 +49,3 @@ class InvoiceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         query = InvoiceQuery(data=self.request.query_params)
         query.is_valid(raise_exception=True)
         return invoices.filter(**query.validated_data)
-
-    @property
-    def paginator(self) -> Any:
-        paginator = super().paginator
-        paginator.ordering = "-id"
-        return paginator

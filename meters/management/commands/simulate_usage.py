@@ -70,6 +70,7 @@ class Command(BaseCommand):
         waiting: deque[dict[str, Any]] = deque()
         made = sent = 0
         pause = 1.0
+        self.failures = 0
         try:
             with httpx.Client(base_url=options["url"], headers={"X-API-KEY": key}, timeout=10) as client:
                 while not options["jobs"] or made < options["jobs"] or waiting:
@@ -103,11 +104,10 @@ class Command(BaseCommand):
         try:
             answer = client.post("/v1/events", json=batch)
         except httpx.TransportError as error:
-            self.stderr.write(f"{len(waiting)} events wait: {error}")
-            return 0
+            return self._failed(len(waiting), str(error))
         if answer.status_code >= 500 or answer.status_code == 429:
-            self.stderr.write(f"{len(waiting)} events wait: the server answers {answer.status_code}")
-            return 0
+            return self._failed(len(waiting), f"the server answers {answer.status_code}")
+        self.failures = 0
         if answer.status_code not in (200, 422):
             raise CommandError(f"The server answers {answer.status_code}: {answer.text[:500]}")
         for outcome in answer.json()["outcomes"]:
@@ -116,3 +116,10 @@ class Command(BaseCommand):
         for _ in batch:
             waiting.popleft()
         return len(batch)
+
+    def _failed(self, waiting: int, why: str) -> int:
+        """Tells of it from the third time in a row on: a server that starts or restarts is nothing to report."""
+        self.failures += 1
+        if self.failures >= 3:
+            self.stderr.write(f"{waiting} events wait: {why}")
+        return 0

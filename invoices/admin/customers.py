@@ -1,0 +1,45 @@
+"""The customer page, extended by what customers owe for the running period."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from invoices.models import Invoice
+from meters.admin.customers import Link
+from meters.models import Customer
+from pricing.admin.customers import AssignedCustomerAdmin
+from pricing.money import format_money
+
+admin.site.unregister(Customer)
+
+
+@admin.register(Customer)
+class BilledCustomerAdmin(AssignedCustomerAdmin):
+    list_display = ["key", "name", "plans", "charges", "source", "created"]
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Customer]":
+        live = Invoice.objects.filter(status=Invoice.Status.OPEN).order_by("period_start", "pk")
+        return super().get_queryset(request).prefetch_related(Prefetch("invoices", live, to_attr="open_invoices"))
+
+    @admin.display(description="charges so far")
+    def charges(self, customer: Any) -> SafeString:
+        return format_html_join(
+            ", ",
+            '<a href="{}">{}</a>',
+            (
+                (
+                    reverse("admin:invoices_invoice_change", args=[invoice.pk]),
+                    format_money(invoice.total, invoice.currency),
+                )
+                for invoice in customer.open_invoices
+            ),
+        )
+
+    def links(self, customer: Customer) -> list[Link]:
+        url = reverse("admin:invoices_invoice_changelist")
+        return [*super().links(customer), ("Invoices", f"{url}?customer__id__exact={customer.pk}")]

@@ -1,0 +1,171 @@
+from datetime import date, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib import admin, messages
+from django.db.models import DateField, Exists, F, Func, OuterRef, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from invoices.admin.invoice_page import audit_trail, explained_lines
+from invoices.models import Invoice, InvoiceLine
+from invoices.services import recalculate
+from meters.admin.base import ModelAdmin, ReadOnly, chip, link, require
+from meters.periods import next_month
+from pricing.money import format_money
+
+CHIPS = {
+    Invoice.Status.OPEN: "busy",
+    Invoice.Status.GRACE: "busy",
+    Invoice.Status.FINAL: "good",
+    Invoice.Status.VOID: "quiet",
+}
+MONTHS_LISTED = 12
+
+
+class MonthFilter(admin.SimpleListFilter):
+    """The month of a period, in the invoice's own time zone; a date hierarchy would take it in UTC."""
+
+    title = "month"
+    parameter_name = "month"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        month = timezone.localdate().replace(day=1)
+        months = []
+        for _ in range(MONTHS_LISTED):
+            months.append((f"{month:%Y-%m}", f"{month:%B %Y}"))
+            month = (month - timedelta(days=1)).replace(day=1)
+        return months
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        if self.value() not in dict(self.lookup_choices):
+            return queryset
+        first = date.fromisoformat(f"{self.value()}-01")
+        local_day = Func(
+            F("time_zone"), F("period_start"), template="timezone(%(expressions)s)::date", output_field=DateField()
+        )
+        found: QuerySet[Any] = queryset.annotate(local_day=local_day)
+        return found.filter(local_day__gte=first, local_day__lt=next_month(first))
+
+
+class UnpricedFilter(admin.SimpleListFilter):
+    title = "unpriced usage"
+    parameter_name = "unpriced"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "Has unpriced usage")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        return queryset.filter(has_unpriced=True) if self.value() == "1" else queryset
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
+    list_display = ["label", "customer", "period", "status_chip", "amount", "unpriced", "updated"]
+    list_display_links = ["label"]
+    list_filter = ["status", MonthFilter, UnpricedFilter]
+    list_select_related = ["customer"]
+    list_per_page = 50
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    search_fields = ["number", "customer__key", "customer__name"]
+    search_help_text = "Number or customer"
+    actions = ["recalculate_selected"]
+    change_form_template = "admin/invoices/invoice/change_form.html"
+    readonly_fields = [
+        "customer_link",
+        "plan_link",
+        "period",
+        "status_chip",
+        "amount",
+        "usage_version",
+        "usage_at",
+        "computed_at",
+        "finalized_at",
+    ]
+    fields = [*readonly_fields]
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Invoice]":
+        unpriced = InvoiceLine.objects.filter(invoice=OuterRef("pk"), kind=InvoiceLine.Kind.UNPRICED)
+        return super().get_queryset(request).annotate(has_unpriced=Exists(unpriced))
+
+    def has_recalculate_permission(self, request: HttpRequest) -> bool:
+        """Nobody changes an invoice by hand; who has Django's "change" may have it computed anew."""
+        return request.user.has_perm("invoices.change_invoice")
+
+    @admin.display(description="invoice", ordering="number")
+    def label(self, invoice: Invoice) -> str:
+        return invoice.number or "Estimate"
+
+    @admin.display(description="period", ordering="period_start")
+    def period(self, invoice: Invoice) -> str:
+        zone = ZoneInfo(invoice.time_zone)
+        first = invoice.period_start.astimezone(zone)
+        last = (invoice.period_end - timedelta(microseconds=1)).astimezone(zone)
+        return f"{first:%-d %b} to {last:%-d %b %Y}"
+
+    @admin.display(description="status", ordering="status")
+    def status_chip(self, invoice: Invoice) -> SafeString:
+        return chip(str(invoice.get_status_display()), CHIPS[Invoice.Status(invoice.status)])
+
+    @admin.display(description="total", ordering="total")
+    def amount(self, invoice: Invoice) -> str:
+        return format_money(invoice.total, invoice.currency)
+
+    @admin.display(description="unpriced")
+    def unpriced(self, invoice: Any) -> SafeString | str:
+        return chip("Unpriced", "bad") if invoice.has_unpriced else ""
+
+    @admin.display(description="updated (UTC)", ordering="computed_at")
+    def updated(self, invoice: Invoice) -> str:
+        return f"{invoice.computed_at:%Y-%m-%d %H:%M}" if invoice.computed_at else ""
+
+    @admin.display(description="customer")
+    def customer_link(self, invoice: Invoice) -> SafeString:
+        return link(reverse("admin:meters_customer_change", args=[invoice.customer_id]), invoice.customer)
+
+    @admin.display(description="plan")
+    def plan_link(self, invoice: Invoice) -> SafeString:
+        return link(
+            reverse("admin:pricing_plan_change", args=[invoice.plan_version.plan_id]), str(invoice.plan_version)
+        )
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        invoice = self.get_object(request, object_id)
+        context: dict[str, Any] = {}
+        if invoice is not None:
+            may = invoice.is_live and self.has_recalculate_permission(request)
+            context = {"lines": explained_lines(invoice), "events": audit_trail(invoice), "may_recalculate": may}
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    # --- Computing anew ---
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.recalculate_view)
+        return [path("<int:pk>/recalculate/", view, name="invoices_invoice_recalculate"), *super().get_urls()]
+
+    def recalculate_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        require(self.has_recalculate_permission(request))
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        self._recalculate(request, [get_object_or_404(Invoice, pk=pk)])
+        return HttpResponseRedirect(reverse("admin:invoices_invoice_change", args=[pk]))
+
+    @admin.action(description="Recalculate", permissions=["recalculate"])
+    def recalculate_selected(self, request: HttpRequest, queryset: "QuerySet[Invoice]") -> None:
+        self._recalculate(request, list(queryset[:1000]))
+
+    def _recalculate(self, request: HttpRequest, invoices: list[Invoice]) -> None:
+        live = [invoice for invoice in invoices if invoice.is_live]
+        changed = sum(recalculate(invoice.pk) for invoice in live)
+        if live:
+            text = f"Recalculated: {len(live)}. Lines changed: {changed}."
+            self.message_user(request, text, messages.SUCCESS)
+        if left := len(invoices) - len(live):
+            text = f"Left alone, because final and void invoices never change: {left}."
+            self.message_user(request, text, messages.WARNING)
