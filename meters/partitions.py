@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from meters import sql
 from meters.periods import next_month
@@ -31,17 +31,15 @@ def ensure_months(months: Iterable[date]) -> None:
     missing = {first for first in months if first not in _known}
     if not missing:
         return
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql.PARTITIONS_LOCK)
         cursor.execute(sql.PARTITIONS)
         existing = {name for (name,) in cursor.fetchall()}
         for first in sorted(missing):
             name = f"meters_event_{first:%Y_%m}"
             if name not in existing:
-                cursor.execute(
-                    sql.CREATE_PARTITION.format(
-                        name=name, start=f"'{first} 00:00+00'", end=f"'{next_month(first)} 00:00+00'"
-                    )
-                )
+                bounds = {"start": f"'{first} 00:00+00'", "end": f"'{next_month(first)} 00:00+00'"}
+                cursor.execute(sql.CREATE_PARTITION.format(name=name, **bounds))
     _known.update(missing)
 
 

@@ -179,6 +179,11 @@ SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'meters_event'::regclass
 """
 
+# Held by whoever makes partitions: IF NOT EXISTS alone lets two at once collide in the system catalogue.
+PARTITIONS_LOCK = """
+SELECT pg_advisory_xact_lock(hashtext('meters_event partitions'))
+"""
+
 # A month's partition; its name and bounds are made of the month alone (meters/partitions.py), never of input.
 CREATE_PARTITION = """
 CREATE TABLE IF NOT EXISTS {name} PARTITION OF meters_event FOR VALUES FROM ({start}) TO ({end})

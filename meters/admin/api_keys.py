@@ -78,9 +78,7 @@ class ApiKeyAdmin(KeepsRows, ModelAdmin[ApiKey]):
             "text": obj.shown_once,
             "key": obj,
         }
-        response = TemplateResponse(request, "admin/meters/apikey/created.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
+        return TemplateResponse(request, "admin/meters/apikey/created.html", context)
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke_keys(self, request: HttpRequest, queryset: "QuerySet[ApiKey]") -> None:

@@ -55,7 +55,7 @@ class CustomerAdmin(ServiceAdmin, KeepsRows, ModelAdmin[Customer]):
     def created(self, customer: Customer) -> str:
         return f"{customer.created_at:%Y-%m-%d}"
 
-    def get_fields(self, request: HttpRequest, obj: Customer | None = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: Customer | None = None) -> Any:
         fields = ["key", "name", "email", "time_zone", "traits"]
         return [*fields, "source", "created_at"] if obj else fields
 

@@ -47,10 +47,12 @@ class EventSearch(forms.Form):
         start, end = data.get("start"), data.get("end")
         if start and end and end <= start:
             self.add_error("end", "The end is after the start.")
-        if not data.get("customer") and (start or end):
-            data["start"] = start or end - LONGEST_SPAN
-            data["end"] = end or start + LONGEST_SPAN
-            if data["end"] - data["start"] > LONGEST_SPAN:
+        if not data.get("customer"):
+            if start and not end:
+                data["end"] = start + LONGEST_SPAN
+            elif end and not start:
+                data["start"] = end - LONGEST_SPAN
+            elif start and end and end - start > LONGEST_SPAN:
                 self.add_error("end", "Without a customer at most one day can be searched.")
         return data
 

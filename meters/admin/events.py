@@ -18,7 +18,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     """Pages through the first MOST rows; how many more there are would take reading them all."""
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         found: QuerySet[Any] = self.object_list  # type: ignore[assignment]
         return found.order_by()[:MOST].count()
 
@@ -46,8 +46,17 @@ class EventAdmin(ReadOnly, ModelAdmin[Event]):
     list_select_related = ["customer", "meter", "dimension_set"]
     paginator = BoundedPaginator
     show_full_result_count = False
-    fields = ["event_id", "time", "received", "customer_link", "meter_link", "amount", "dimension_text", "sequence"]
-    readonly_fields = fields
+    readonly_fields = [
+        "event_id",
+        "time",
+        "received",
+        "customer_link",
+        "meter_link",
+        "amount",
+        "dimension_text",
+        "sequence",
+    ]
+    fields = [*readonly_fields]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return EventChangeList
@@ -62,11 +71,11 @@ class EventAdmin(ReadOnly, ModelAdmin[Event]):
 
     @admin.display(description="customer")
     def customer_key(self, event: Event) -> str:
-        return event.customer.key
+        return str(event.customer.key)
 
     @admin.display(description="meter")
     def meter_key(self, event: Event) -> str:
-        return event.meter.key
+        return str(event.meter.key)
 
     @admin.display(description="value")
     def amount(self, event: Event) -> str:

@@ -7,9 +7,11 @@ from decimal import Decimal
 from functools import partial
 
 import pytest
+from django.db import connection
 from django.db.models import Count, Max, Min, Sum
 from django.db.models.functions import Trunc
 
+from meters import partitions
 from meters.decoding import EventIn
 from meters.events import record_events
 from meters.models import Customer, Event, EventKey, UsageBucket, UsageVersion
@@ -108,3 +110,14 @@ def test_every_batch_that_changes_usage_raises_the_version_once() -> None:
     assert raised == []
     assert UsageVersion.objects.get().version == 200
     assert_buckets_equal_events()
+
+
+def test_a_month_that_nobody_foresaw_is_made_once_by_many() -> None:
+    make_meter()
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE meters_event_{NOW:%Y_%m}")
+    partitions.forget()
+    batches = [[[event] for event in events(80, ["acme"])[sender::SENDERS]] for sender in range(SENDERS)]
+    outcomes, raised = send_at_once(batches)
+    assert raised == []
+    assert (outcomes["accepted"], Event.objects.count()) == (80, 80)

@@ -1,0 +1,94 @@
+"""Which customer a request sees: the one place that answers it, from the person's memberships."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.contrib.auth.views import redirect_to_login
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render, resolve_url
+from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.http import urlencode
+from django_htmx.middleware import HtmxDetails
+
+from invoices.models import Invoice
+from meters.models import Customer, Meter, UsageBucket
+from pricing.models import Rate
+
+P = ParamSpec("P")
+
+SESSION_KEY = "portal-customer"
+
+
+class PortalRequest(HttpRequest):
+    """A request of a signed-in person who may see `customer`, and switch to any of `customers`."""
+
+    htmx: HtmxDetails
+    user: User
+    customer: Customer
+    customers: list[Customer]
+
+
+def for_customer(
+    view: Callable[Concatenate[PortalRequest, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Lets a view see one customer, `request.customer`, and keeps what it answers out of every cache."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        response = _answer(request, *args, **kwargs)
+        patch_cache_control(response, private=True, no_store=True)
+        patch_vary_headers(response, ["HX-Request"])
+        return response
+
+    def _answer(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return _to_sign_in(request)
+        customers = list(Customer.objects.filter(memberships__user=request.user).order_by("key"))
+        if not customers:
+            return render(request, "portal/no_customer.html", status=403)
+        seen = request.session.get(SESSION_KEY)
+        request.customers = customers  # type: ignore[attr-defined]
+        request.customer = next(  # type: ignore[attr-defined]
+            (customer for customer in customers if customer.pk == seen), customers[0]
+        )
+        return view(request, *args, **kwargs)  # type: ignore[arg-type]
+
+    return wrapped
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
+    """The sign-in page; a fragment's request is answered so that the browser goes there as a whole."""
+    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
+    if not htmx:
+        return redirect_to_login(request.get_full_path())
+    page = htmx.current_url_abs_path or resolve_url("portal:overview")
+    sign_in = f"{resolve_url(settings.LOGIN_URL)}?{urlencode({'next': page})}"
+    return HttpResponse(status=401, headers={"HX-Redirect": sign_in})
+
+
+def wants_fragment(request: PortalRequest) -> bool:
+    """Whether htmx asks for a part of the page; what it asks for to go back in the history is a whole one."""
+    return bool(request.htmx) and not request.htmx.history_restore_request
+
+
+def visible_invoices(customer: Customer) -> QuerySet[Invoice]:
+    """The customer's invoices, newest period first. One voided before it had a number was never a document."""
+    return (
+        Invoice.objects.filter(customer=customer)
+        .exclude(status=Invoice.Status.VOID, number="")
+        .select_related("customer", "plan_version__plan")
+    )
+
+
+def visible_meters(customer: Customer) -> list[Meter]:
+    """The meters that the customer has usage of, or a plan with a price for; the vendor's others are not its business.
+
+    Uses the primary key of meters_usagebucket, once for each meter.
+    """
+    used = UsageBucket.objects.filter(customer_id=customer.pk, meter_id=OuterRef("pk"))
+    priced = Rate.objects.filter(product_item__meter_id=OuterRef("pk"), plan_version__invoices__customer=customer)
+    return list(Meter.objects.filter(Exists(used) | Exists(priced)).order_by("key"))

@@ -1,0 +1,103 @@
+"""How templates write money, quantities and times. Every figure goes through `pricing.money`."""
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from django import template
+from django.conf import settings
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from invoices.models import Invoice
+from invoices.services import grace_time
+from meters.periods import Period, local_date
+from portal import words
+from pricing.money import format_money, format_quantity
+
+register = template.Library()
+
+
+@register.simple_tag
+def company_name() -> str:
+    return settings.COMPANY_NAME
+
+
+@register.filter
+def money(amount: Decimal, currency: str) -> str:
+    return format_money(amount, currency)
+
+
+@register.filter
+def quantity(number: Decimal) -> str:
+    return format_quantity(number)
+
+
+@register.filter
+def plain(number: Decimal) -> str:
+    """A number as HTML attributes want it: no separators, no exponent."""
+    return format(number, "f")
+
+
+@register.filter
+def shell_json(text: str) -> str:
+    """A JSON string that stands between single quotes on a command line."""
+    return json.dumps(text, ensure_ascii=False).replace("'", "\\u0027")
+
+
+@register.filter
+def plan_name(invoice: Invoice) -> str:
+    return invoice.plan_name or str(invoice.plan_version.plan)
+
+
+@register.filter
+def billed_to(invoice: Invoice) -> str:
+    return invoice.customer_name or str(invoice.customer)
+
+
+@register.filter
+def invoice_period(invoice: Invoice) -> str:
+    """ "1–30 Nov 2026"."""
+    return words.period_words(Period(invoice.period_start, invoice.period_end), ZoneInfo(invoice.time_zone))
+
+
+@register.simple_tag
+def month_words(period: Period, zone: ZoneInfo) -> str:
+    return words.period_words(period, zone)
+
+
+@register.simple_tag
+def period_end(invoice: Invoice) -> SafeString:
+    """When the period is over, as a <time>."""
+    return _time(invoice.period_end, words.instant_words(invoice.period_end, ZoneInfo(invoice.time_zone)))
+
+
+@register.simple_tag
+def grace_end(invoice: Invoice) -> SafeString:
+    """Until when late usage is still counted, as a <time>."""
+    end = invoice.period_end + grace_time()
+    return _time(end, words.instant_words(end, ZoneInfo(invoice.time_zone)))
+
+
+@register.simple_tag
+def date(instant: datetime, zone: ZoneInfo | str) -> SafeString:
+    return _time(instant, words.day_words(local_date(instant, _zone(zone))))
+
+
+@register.simple_tag
+def clock(instant: datetime, zone: ZoneInfo | str) -> SafeString:
+    return _time(instant, words.clock_words(instant, _zone(zone)))
+
+
+@register.simple_tag
+def moment(instant: datetime, zone: ZoneInfo | str) -> SafeString:
+    return _time(instant, words.instant_words(instant, _zone(zone)))
+
+
+def _zone(zone: ZoneInfo | str) -> ZoneInfo:
+    return ZoneInfo(zone) if isinstance(zone, str) else zone
+
+
+def _time(instant: datetime, text: str) -> SafeString:
+    return format_html('<time datetime="{}">{}</time>', f"{instant:%Y-%m-%dT%H:%M:%SZ}", text)

@@ -1,0 +1,40 @@
+"""Invoices: the running ones as estimates, the final ones as documents."""
+
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+from django_htmx.http import HttpResponseStopPolling
+
+from invoices.models import Invoice
+from portal.access import PortalRequest, for_customer, visible_invoices, wants_fragment
+from portal.bills import freshness
+from portal.lines import explained_lines
+
+PAGE = 12
+
+
+@require_safe
+@for_customer
+def invoice_list(request: PortalRequest) -> HttpResponse:
+    invoices = visible_invoices(request.customer)
+    page = Paginator(invoices.exclude(status__in=Invoice.LIVE), PAGE).get_page(request.GET.get("page"))
+    live = list(invoices.filter(status__in=Invoice.LIVE)) if page.number == 1 else []
+    return render(request, "portal/invoice_list.html", {"page": page, "live": live})
+
+
+@require_safe
+@for_customer
+def invoice_detail(request: PortalRequest, pk: int) -> HttpResponse:
+    invoice = get_object_or_404(visible_invoices(request.customer), pk=pk)
+    context = {
+        "invoice": invoice,
+        "lines": explained_lines(invoice),
+        "freshness": freshness(request.customer, [invoice], now=timezone.now()) if invoice.is_live else None,
+    }
+    if not wants_fragment(request):
+        return render(request, "portal/invoice_detail.html", context)
+    # What will never change again need not be asked for again.
+    status = 200 if invoice.is_live else HttpResponseStopPolling.status_code
+    return render(request, "portal/invoice_detail.html#document", context, status=status)
