@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -40,25 +40,6 @@ def say(line: str) -> None:
         print(line, flush=True)
 
 
-@contextlib.contextmanager
-def step(name: str) -> Iterator[None]:
-    """Prints the step with the time it took, and now and then that it still goes on."""
-    began, over = time.monotonic(), threading.Event()
-
-    def remind() -> None:
-        while not over.wait(5):
-            say(f"  {name}: still at it, {time.monotonic() - began:.0f} s")
-
-    reminder = threading.Thread(target=remind, daemon=True)
-    reminder.start()
-    try:
-        yield
-    finally:
-        over.set()
-        reminder.join()
-    say(f"  {name}  ({time.monotonic() - began:.1f} s)")
-
-
 def wanted_port() -> int:
     text = os.environ.get("PORT") or "8000"
     if not text.isdigit() or not 0 < int(text) < 65536:
@@ -72,15 +53,14 @@ def check_port(port: int) -> None:
         raise Failed(f"Port {port} is taken (or may not be used). Choose another one:  PORT={other} make run")
 
 
-def manage(environment: dict[str, str], *arguments: str, show: bool = False) -> str:
-    """Runs a management command and returns what it printed; shows it only when it fails, or live its stderr."""
+def manage(environment: dict[str, str], *arguments: str) -> str:
+    """Runs a management command and returns what it printed; its stderr is shown as it comes."""
     with subprocess.Popen(
         [sys.executable, "manage.py", *arguments],
         cwd=BASE_DIR,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=None if show else subprocess.STDOUT,
         text=True,
         start_new_session=True,
     ) as process:
@@ -90,7 +70,7 @@ def manage(environment: dict[str, str], *arguments: str, show: bool = False) -> 
             process.terminate()
             raise
     if process.returncode:
-        raise Failed(f"`manage.py {arguments[0]}` failed:\n{output.rstrip()}")
+        raise Failed(f"`manage.py {arguments[0]}` failed. {output.rstrip()}")
     return output
 
 
@@ -201,13 +181,7 @@ def process_environment(port: int) -> dict[str, str]:
 def prepare(services: Services, port: int) -> tuple[dict[str, str], str]:
     """Everything before the processes start: returns their environment, and the demo's sign-ins to print."""
     environment = process_environment(port) | services.start()
-    with step("Database tables"):
-        manage(environment, "migrate", "--no-input")
-    with step("Static files"):
-        manage(environment, "collectstatic", "--no-input")
-    with step("Demo data"):
-        sign_ins = manage(environment, "demo", show=True)
-    return environment, sign_ins.rstrip()
+    return environment, manage(environment, "demo").rstrip()
 
 
 def supervise(services: Services, environment: dict[str, str], summary: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -119,7 +120,7 @@ def make_plans(meters: dict[str, Meter]) -> None:
         name="AwesomeIntegrationApi Scale",
         description="For many jobs: the price falls as you grow.",
     )
-    prices = {
+    prices: dict[Plan, dict[str, dict[str, Any]]] = {
         standard: {
             "calls": {"model": "block", "block_size": "1000", "block_price": "5", "included_units": "5000"},
             "connections": {"model": "per_unit", "unit_price": "2", "included_units": "30"},

@@ -1,35 +1,52 @@
-"""`manage.py demo`: fills the demo once, and prints how to sign in to it."""
+"""`manage.py demo`: makes the tables, fills the demo once, and prints how to sign in to it."""
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from meters.keys import create_api_key
+from meters import keys
 from portal import demo
 
 KEY_FILE = "demo-api-key"
 
 
 class Command(BaseCommand):
-    help = "Fills an empty installation with the demo, and prints its sign-ins. Refuses outside a demo."
+    help = "Prepares an installation for the demo, and prints its sign-ins. Refuses outside a demo."
+    requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEMO:
             raise CommandError("This is not a demo installation (DEMO is not set), so it stays as it is.")
+        with self._step("Database tables"):
+            call_command("migrate", verbosity=0)
+        with self._step("Static files"):
+            call_command("collectstatic", interactive=False, verbosity=0)
         if not demo.is_filled():
-            demo.fill(timezone.now())
+            self.stderr.write(f"  Demo data: {demo.MONTHS} months of usage and invoices ...")
+            with self._step("Demo data"):
+                demo.fill(timezone.now())
         address = f"http://localhost:{os.environ.get('PORT', '8000')}"
         self.stdout.write(self._sign_ins(address, self._key()))
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.stderr.write(f"  {name}  ({time.monotonic() - began:.1f} s)")
 
     def _key(self) -> str:
         """The demo's own API key, kept in the data folder for the simulated API and the curl line."""
         path = Path(os.environ["TOLLMETER_DATA"]) / KEY_FILE
-        if not path.exists():
-            _, text = create_api_key(name="Demo", scopes=["ingest", "read", "write"])
+        if not path.exists() or keys.find(path.read_text().strip()) is None:
+            _, text = keys.create_api_key(name="Demo", scopes=["ingest", "read", "write"])
             path.touch(mode=0o600)
             path.write_text(text)
         return path.read_text().strip()
