@@ -62,7 +62,7 @@ INSTALLED_APPS = [
     "invoices",
     "pricing",
     "meters",
-    "django.contrib.admin",
+    "config.admin.TollmeterAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",

@@ -4,6 +4,7 @@ Lock order: the assignment (opening), then the invoice, then the number series.
 """
 
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
@@ -58,17 +59,32 @@ def open_invoices(assignment: Assignment, *, now: datetime | None = None) -> lis
 
 
 @transaction.atomic
-def follow_assignment(assignment: Assignment) -> None:
-    """Opens what an assignment lacks, and ends its live invoice where the assignment now ends."""
-    if assignment.ends_on is not None:
-        end = local_midnight(assignment.ends_on, assignment.customer.zone)
-        live = assignment.invoices.select_for_update().filter(status__in=Invoice.LIVE)
-        for invoice in live.filter(period_start__lt=end, period_end__gt=end):
-            invoice.period_end = end
-            invoice.is_stale = True
-            invoice.save(update_fields=["period_end", "is_stale"])
-            recalculate(invoice.pk)
-    open_invoices(assignment)
+def follow_assignment(assignment: Assignment, *, now: datetime | None = None) -> None:
+    """Opens what an assignment lacks, and lets its live invoices end where the assignment now ends.
+
+    A live invoice for a period that the assignment no longer reaches is void. Final ones stay as they are.
+    """
+    now = now or timezone.now()
+    zone = assignment.customer.zone
+    end = None if assignment.ends_on is None else local_midnight(assignment.ends_on, zone)
+    for invoice in assignment.invoices.select_for_update().filter(status__in=Invoice.LIVE):
+        month = month_of(invoice.period_start, ZoneInfo(invoice.time_zone))
+        wanted = month.clip(invoice.period_start, end).end
+        if wanted == invoice.period_end:
+            continue
+        if wanted <= invoice.period_start:
+            invoice.status = Invoice.Status.VOID
+            invoice.save(update_fields=["status"])
+            InvoiceEvent.objects.create(invoice=invoice, kind="voided", detail={"ends_on": str(assignment.ends_on)})
+            continue
+        InvoiceEvent.objects.create(
+            invoice=invoice, kind="period changed", detail={"from": str(invoice.period_end), "to": str(wanted)}
+        )
+        invoice.period_end = wanted
+        invoice.status = Invoice.Status.OPEN if now < wanted else invoice.status
+        invoice.save(update_fields=["period_end", "status"])
+        recalculate(invoice.pk)
+    open_invoices(assignment, now=now)
 
 
 @transaction.atomic

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from meters.models import Meter, UsageBucket
+from meters.models import Customer, Meter, UsageBucket
 
 # What past usage was counted by. Changing one would change the meaning of figures that are already billed.
 FIXED_ONCE_USED = ("key", "aggregation", "unique_dimension")
@@ -37,4 +37,5 @@ def save_meter(meter: Meter, *, changes: Mapping[str, Any]) -> Meter:
 
 
 def has_usage(meter: Meter) -> bool:
-    return UsageBucket.objects.filter(meter=meter).exists()
+    """Whether the meter ever counted anything. By customer, because that is what the key of the buckets begins with."""
+    return UsageBucket.objects.filter(customer_id__in=Customer.objects.values("pk"), meter=meter).exists()

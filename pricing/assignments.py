@@ -32,14 +32,7 @@ def assign(
         raise ValidationError({"plan": f"{plan} is not active."})
     if ends_on is not None and ends_on <= starts_on:
         raise ValidationError({"ends_on": "The end is the first day no longer on the plan, and after the start."})
-    overlapping = Assignment.objects.filter(customer=customer).filter(Q(ends_on=None) | Q(ends_on__gt=starts_on))
-    if ends_on is not None:
-        overlapping = overlapping.filter(starts_on__lt=ends_on)
-    for other in overlapping.select_related("plan"):
-        if shared := _shared_item(plan, other.plan):
-            raise ValidationError(
-                {"plan": f"{shared} is already priced by {other.plan} from {other.starts_on}; end that first."}
-            )
+    _check_overlap(customer, plan, starts_on, ends_on)
     return Assignment.objects.create(
         customer=customer, plan=plan, starts_on=starts_on, ends_on=ends_on, source=source, rule=rule
     )
@@ -47,10 +40,15 @@ def assign(
 
 @transaction.atomic
 def end(assignment: Assignment, *, ends_on: date) -> Assignment:
-    """Ends an assignment: `ends_on` is the first day no longer on the plan. Raises ValidationError by field."""
-    assignment = Assignment.objects.select_for_update().get(pk=assignment.pk)
+    """Ends an assignment, or moves its end: `ends_on` is the first day no longer on the plan.
+
+    Raises ValidationError by field, also where the end moves into another assignment for the same product item.
+    """
+    Customer.objects.select_for_update().get(pk=assignment.customer_id)
+    assignment = Assignment.objects.select_for_update().select_related("customer", "plan").get(pk=assignment.pk)
     if ends_on <= assignment.starts_on:
         raise ValidationError({"ends_on": "The end is after the start."})
+    _check_overlap(assignment.customer, assignment.plan, assignment.starts_on, ends_on, but=assignment)
     assignment.ends_on = ends_on
     assignment.save(update_fields=["ends_on"])
     return assignment
@@ -90,6 +88,25 @@ def matching_rule(customer: Customer) -> AssignmentRule | None:
 def pending_customers(limit: int) -> list[Customer]:
     """Customers nobody has taken in yet: discovered by their first event. Uses customer_not_onboarded."""
     return list(Customer.objects.filter(onboarded_at=None).order_by("id")[:limit])
+
+
+def _check_overlap(
+    customer: Customer, plan: Plan, starts_on: date, ends_on: date | None, but: Assignment | None = None
+) -> None:
+    """Raises ValidationError where another assignment of the customer prices an item of the plan in that time."""
+    others = Assignment.objects.filter(customer=customer).filter(Q(ends_on=None) | Q(ends_on__gt=starts_on))
+    if ends_on is not None:
+        others = others.filter(starts_on__lt=ends_on)
+    if but is not None:
+        others = others.exclude(pk=but.pk)
+    for other in others.select_related("plan"):
+        if shared := _shared_item(plan, other.plan):
+            raise ValidationError(
+                {
+                    "ends_on" if but else "plan": f"{shared} is already priced by {other.plan} from {other.starts_on};"
+                    " end that first."
+                }
+            )
 
 
 def _shared_item(plan: Plan, other: Plan) -> ProductItem | None:

@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
-from pricing.models import Plan, PlanVersion, ProductItem, Rate
+from pricing.models import Assignment, Plan, PlanVersion, ProductItem, Rate
 from pricing.rates import parse_rate
 
 
@@ -70,6 +70,7 @@ def activate(plan: Plan) -> PlanVersion:
     if draft is not None and not draft.rates.exists() and active is None:
         raise ValidationError("Add at least one product item before you activate the plan.")
     if draft is not None and draft.rates.exists():
+        _check_new_items(plan, draft, active)
         plan.versions.filter(status=PlanVersion.Status.ACTIVE).update(status=PlanVersion.Status.SUPERSEDED)
         draft.status = PlanVersion.Status.ACTIVE
         draft.activated_at = timezone.now()
@@ -111,6 +112,26 @@ def discard_draft(plan: Plan) -> None:
     if draft is None or active_version(plan) is None:
         raise ValidationError("There is no draft beside an active version.")
     draft.delete()
+
+
+def _check_new_items(plan: Plan, draft: PlanVersion, active: PlanVersion | None) -> None:
+    """Raises ValidationError where a customer of the plan has an item, new to it, priced by another plan already."""
+    new = set(draft.rates.values_list("product_item", flat=True))
+    if active is not None:
+        new -= set(active.rates.values_list("product_item", flat=True))
+    beside = Assignment.objects.exclude(plan=plan).filter(
+        Q(ends_on=None) | Q(ends_on__gt=F("customer__assignments__starts_on")),
+        Q(customer__assignments__ends_on=None) | Q(customer__assignments__ends_on__gt=F("starts_on")),
+        customer__assignments__plan=plan,
+        plan__versions__status=PlanVersion.Status.ACTIVE,
+        plan__versions__rates__product_item__in=new,
+    )
+    today = timezone.now().date()
+    other = beside.filter(Q(ends_on=None) | Q(ends_on__gt=today)).select_related("customer", "plan").first()
+    if other is not None:
+        raise ValidationError(
+            f"{other.customer} is on {other.plan} too, which already prices an item that this version adds."
+        )
 
 
 def active_version(plan: Plan) -> PlanVersion | None:

@@ -36,8 +36,10 @@ CREATE TABLE meters_event (
 -- One customer's meter by time: raw reads at ragged edges, the event list, voiding.
 CREATE INDEX meters_event_customer_time ON meters_event (customer_id, meter_id, occurred_at);
 -- Almost free beside a B-tree: rows arrive in the order of both columns.
-CREATE INDEX meters_event_time_brin ON meters_event USING brin (occurred_at) WITH (pages_per_range = 32);
-CREATE INDEX meters_event_sequence_brin ON meters_event USING brin (sequence) WITH (pages_per_range = 32);
+CREATE INDEX meters_event_time_brin ON meters_event USING brin (occurred_at)
+    WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX meters_event_sequence_brin ON meters_event USING brin (sequence)
+    WITH (pages_per_range = 32, autosummarize = on);
 
 CREATE TABLE meters_usagebucket (
     customer_id integer NOT NULL,

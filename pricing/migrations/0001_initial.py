@@ -1,7 +1,8 @@
 import django.core.validators
 import django.db.models.deletion
-import pricing.models
 from django.db import migrations, models
+
+import pricing.models
 
 
 class Migration(migrations.Migration):

@@ -133,6 +133,28 @@ class TestTheOpenInvoice:
             run_sweep()
             assert acme.invoices.count() == 1
 
+    def test_is_void_where_the_assignment_no_longer_reaches_it(self, acme: Customer) -> None:
+        assignment = acme.assignments.get()
+        with time_machine.travel(MONTH_END + timedelta(hours=2), tick=False):
+            run_sweep()
+            send("acme", "ApiCalls", 9000)
+            end(assignment, ends_on=date(2026, 12, 1))
+            run_sweep()
+            statuses = list(acme.invoices.order_by("period_start").values_list("status", flat=True))
+            assert statuses == [Invoice.Status.GRACE, Invoice.Status.VOID]
+
+    def test_goes_on_where_the_end_is_taken_back(self, acme: Customer) -> None:
+        assignment = end(acme.assignments.get(), ends_on=date(2026, 11, 23))
+        with time_machine.travel(datetime(2026, 11, 23, 12, tzinfo=UTC), tick=False):
+            run_sweep()
+            assert live_invoice(acme).status == Invoice.Status.GRACE
+            send("acme", "ApiCalls", 6000)
+            end(assignment, ends_on=date(2026, 11, 26))
+            invoice = live_invoice(acme)
+            assert (invoice.status, invoice.total) == (Invoice.Status.OPEN, 5)
+            assert invoice.period_end == datetime(2026, 11, 26, tzinfo=UTC)
+            assert acme.invoices.count() == 1
+
 
 class TestMonthEnds:
     def test_open_grace_final(self, acme: Customer) -> None:

@@ -98,6 +98,8 @@ class TestOnePriceAtATime:
         put_on(customer, make_plan("Other", {meter: STORY_RATE}), date(2026, 12, 1))
         with pytest.raises(ValidationError):
             end(first, ends_on=TODAY)
+        with pytest.raises(ValidationError, match="already priced by Other"):
+            end(first, ends_on=date(2026, 12, 2))
 
     def test_a_plan_that_is_not_active_is_refused(self) -> None:
         with pytest.raises(ValidationError, match="not active"):

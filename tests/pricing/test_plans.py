@@ -1,12 +1,14 @@
 """Plans: drafts are edited, activating freezes; product items follow meters."""
 
+from datetime import date
+
 import pytest
 from django.core.exceptions import ValidationError
 
-from pricing.models import Plan, PlanVersion, ProductItem
+from pricing.models import Assignment, Plan, PlanVersion, ProductItem
 from pricing.plans import activate, active_version, draft_version, remove_rate, retire, set_rate
 from pricing.rates import RateError
-from tests.factories import STORY_RATE, make_meter, make_plan
+from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on
 
 pytestmark = pytest.mark.django_db
 
@@ -72,6 +74,19 @@ class TestVersions:
         assert active_version(plan) == draft
         first.refresh_from_db()
         assert (first.status, first.rates.get().parameters) == (PlanVersion.Status.SUPERSEDED, STORY_RATE)
+
+    def test_a_version_cannot_add_what_another_plan_of_a_customer_prices(self) -> None:
+        calls, storage = make_meter("ApiCalls"), make_meter("Storage")
+        first, second = make_plan("First", {calls: STORY_RATE}), make_plan("Second", {storage: STORY_RATE})
+        customer = make_customer("acme")
+        today = date(2026, 11, 22)
+        put_on(customer, first, today)
+        other = put_on(customer, second, today)
+        set_rate(draft_version(first), product_item=storage.product_item, parameters=STORY_RATE)
+        with pytest.raises(ValidationError, match="acme is on Second too"):
+            activate(first)
+        Assignment.objects.filter(pk=other.pk).update(starts_on=date(2026, 11, 1), ends_on=today)
+        assert activate(first).number == 2
 
     def test_an_empty_plan_cannot_be_activated(self) -> None:
         plan = Plan.objects.create(key="Basic")

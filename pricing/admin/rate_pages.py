@@ -1,0 +1,72 @@
+"""The page on which a rate of a draft is added or changed."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from pricing.admin.rate_form import RateForm, TierForm, items_to_add, one_tier_more
+from pricing.explain import describe_rate
+from pricing.models import Plan, PlanVersion, Rate
+from pricing.plans import remove_rate
+
+
+def rate_page(
+    model_admin: "admin.ModelAdmin[Any]", request: HttpRequest, plan: Plan, rate_pk: int | None = None
+) -> HttpResponse:
+    back = reverse("admin:pricing_plan_change", args=[plan.pk])
+    rate = _rate(plan, rate_pk) if rate_pk else None
+    version = rate.plan_version if rate else plan.versions.filter(status=PlanVersion.Status.DRAFT).first()
+    if version is None or not version.is_draft:
+        model_admin.message_user(
+            request, f"The prices of {version or plan} are frozen. Change prices starts a new version.", messages.ERROR
+        )
+        return HttpResponseRedirect(back)
+    if "add_tier" in request.POST:
+        form = RateForm(version=version, rate=rate, parameters=one_tier_more(request.POST))
+    else:
+        form = RateForm(request.POST if request.method == "POST" else None, version=version, rate=rate)
+    if form.is_bound and form.is_valid() and (saved := form.save()):
+        lines = describe_rate(saved.parsed, unit=saved.product_item.meter.unit, currency=version.currency)
+        words = "; ".join(lines).replace(":;", ":")
+        done = f"{saved.product_item} in {version}: {words}."
+        model_admin.log_change(request, plan, done)
+        model_admin.message_user(request, done, messages.SUCCESS)
+        return HttpResponseRedirect(f"{back}#draft")
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "opts": model_admin.opts,
+        "title": f"Price of {rate.product_item}" if rate else "Add a product item",
+        "subtitle": str(version),
+        "plan": plan,
+        "version": version,
+        "rate": rate,
+        "form": form,
+        "tiers": tier_rows(form),
+        "no_items": rate is None and not items_to_add(version).exists(),
+    }
+    return TemplateResponse(request, "admin/pricing/plan/rate_form.html", context)
+
+
+def remove(plan: Plan, rate_pk: int) -> str:
+    """Takes a rate out of the plan's draft; answers what was done. Raises ValidationError for a frozen one."""
+    rate = _rate(plan, rate_pk)
+    remove_rate(rate)
+    return f"{rate.product_item} is no longer in {rate.plan_version}."
+
+
+def tier_rows(form: RateForm) -> list[tuple[str, TierForm]]:
+    """The rows, each with the bound that it begins above, as far as it can be told from what was typed."""
+    lower, rows = "0", []
+    for tier in form.tiers.forms:
+        rows.append((lower, tier))
+        lower = tier["up_to"].value() or lower
+    return rows
+
+
+def _rate(plan: Plan, pk: int) -> Rate:
+    rates = Rate.objects.select_related("plan_version__plan", "product_item__meter")
+    return get_object_or_404(rates, pk=pk, plan_version__plan=plan)
