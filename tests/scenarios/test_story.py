@@ -4,14 +4,10 @@ import statistics
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import pytest
-import redis
-from django.conf import settings
 from django.db import connection
 
 from invoices import services
@@ -23,20 +19,6 @@ from tests.factories import STORY_RATE, make_meter, make_plan
 from tests.scenarios.live import Live, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def database_url() -> str:
-    parts = connection.settings_dict
-    return "postgresql://{}:{}@{}:{}/{}".format(
-        *(quote(str(parts[name]), safe="") for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME"))
-    )
-
-
-@pytest.fixture
-def live(tmp_path: Path) -> Iterator[Live]:
-    redis.Redis.from_url(settings.REDIS_URL).flushall()
-    with Live(database_url(), tmp_path) as running:
-        yield running
 
 
 @pytest.fixture
