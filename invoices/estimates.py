@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from functools import partial
-from zoneinfo import ZoneInfo
 
 from invoices.drafting import Draft, ItemUsage, draft
 from invoices.models import Invoice
@@ -41,8 +40,8 @@ class DailyCosts:
 def daily_costs(invoice: Invoice, *, now: datetime) -> DailyCosts:
     """The bill at the end of each day minus the bill at the end of the day before, item by item."""
     items = _priced_items(invoice)
-    period = Period(invoice.period_start, invoice.period_end)
-    days = [day for day in windows(period, "day", ZoneInfo(invoice.time_zone)) if day.start <= now]
+    period = invoice.period
+    days = [day for day in windows(period, "day", invoice.zone) if day.start <= now]
     so_far = [Period(period.start, day.end) for day in days]
     usage = read_usage(invoice.customer, [item.meter for item, _ in items], so_far)
     drafts = [_draft(invoice, items, partial(usage.quantity, window=index)) for index in range(len(so_far))]
@@ -64,9 +63,7 @@ def projection(invoice: Invoice, *, now: datetime) -> Draft | None:
     if elapsed < PROJECTION_NEEDS or now >= invoice.period_end:
         return None
     items = _priced_items(invoice)
-    usage = read_usage(
-        invoice.customer, [item.meter for item, _ in items], [Period(invoice.period_start, invoice.period_end)]
-    )
+    usage = read_usage(invoice.customer, [item.meter for item, _ in items], [invoice.period])
     length = invoice.period_end - invoice.period_start
 
     def projected(meter: Meter) -> Decimal:

@@ -1,10 +1,13 @@
 """Documents: open invoices follow usage, final ones never change."""
 
+from zoneinfo import ZoneInfo
+
 from django.db import models
 from django.db.models import Q
 
 from meters.fields import NumericField
 from meters.models import Customer
+from meters.periods import Period
 from pricing.models import Assignment, PlanVersion, ProductItem
 
 
@@ -67,6 +70,15 @@ class Invoice(models.Model):
 
     def __str__(self) -> str:
         return self.number or f"Estimate {self.pk}"
+
+    @property
+    def period(self) -> Period:
+        return Period(self.period_start, self.period_end)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone whose midnights the period's bounds are."""
+        return ZoneInfo(self.time_zone)
 
     @property
     def is_live(self) -> bool:

@@ -4,7 +4,6 @@ Lock order: the assignment (opening), then the invoice, then the number series.
 """
 
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
@@ -14,7 +13,7 @@ from invoices.drafting import Draft, ItemUsage, draft
 from invoices.models import Invoice, InvoiceEvent, InvoiceLine
 from invoices.numbering import next_number
 from invoices.pricing_of import items_of
-from meters.periods import Period, local_midnight, month_of
+from meters.periods import local_midnight, month_of
 from meters.usage import read_usage
 from pricing.models import Assignment
 from pricing.plans import active_version
@@ -68,7 +67,7 @@ def follow_assignment(assignment: Assignment, *, now: datetime | None = None) ->
     zone = assignment.customer.zone
     end = None if assignment.ends_on is None else local_midnight(assignment.ends_on, zone)
     for invoice in assignment.invoices.select_for_update().filter(status__in=Invoice.LIVE):
-        month = month_of(invoice.period_start, ZoneInfo(invoice.time_zone))
+        month = month_of(invoice.period_start, invoice.zone)
         wanted = month.clip(invoice.period_start, end).end
         if wanted == invoice.period_end:
             continue
@@ -103,7 +102,7 @@ def recalculate(invoice_id: int) -> bool:
     if invoice is None:
         return False
     items = items_of(invoice)
-    period = Period(invoice.period_start, invoice.period_end)
+    period = invoice.period
     usage = read_usage(invoice.customer, [item.meter for item, _ in items], [period])
     computed = draft(
         [

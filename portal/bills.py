@@ -10,10 +10,10 @@ from invoices.estimates import daily_costs, projection
 from invoices.models import Invoice
 from meters.models import Customer, UsageVersion
 from meters.periods import Period, local_date, windows
+from meters.words import day_number, days_in, short_day_words
 from portal.access import visible_invoices
 from portal.charts import AHEAD, PAST, TODAY, Chart, Series, Slot, bar_chart, fold
 from portal.lines import ExplainedLine, Money, combined, explain
-from portal.words import day_number, days_in, short_day_words
 from pricing.money import format_money, format_price, minor_units
 
 
@@ -101,8 +101,8 @@ def _projected(bills: list[Bill]) -> list[Money]:
 
 
 def _bill(invoice: Invoice, now: datetime) -> Bill:
-    zone = ZoneInfo(invoice.time_zone)
-    period = Period(invoice.period_start, invoice.period_end)
+    zone = invoice.zone
+    period = invoice.period
     ahead = projection(invoice, now=now)
     by_item = {line.product_item_id: line.amount for line in ahead.lines} if ahead else {}
     return Bill(

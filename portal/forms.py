@@ -11,7 +11,7 @@ from django.contrib.auth.forms import AuthenticationForm, UsernameField
 
 from meters.models import Customer, Meter
 from meters.periods import Period, local_date, month_of
-from portal.words import INSTANT
+from meters.words import INSTANT
 
 RECENT_MONTHS = 6
 

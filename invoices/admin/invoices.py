@@ -1,6 +1,5 @@
 from datetime import date, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.contrib import admin, messages
 from django.db.models import DateField, Exists, F, Func, OuterRef, QuerySet
@@ -8,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from invoices.admin.invoice_page import audit_trail, explained_lines
@@ -15,6 +15,7 @@ from invoices.models import Invoice, InvoiceLine
 from invoices.services import recalculate
 from meters.admin.base import ModelAdmin, ReadOnly, chip, link, require
 from meters.periods import next_month
+from meters.words import period_words, short_day_words
 from pricing.money import format_money
 
 CHIPS = {
@@ -64,7 +65,7 @@ class UnpricedFilter(admin.SimpleListFilter):
 
 @admin.register(Invoice)
 class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
-    list_display = ["label", "customer", "period", "status_chip", "amount", "unpriced", "updated"]
+    list_display = ["label", "customer", "period", "statuses", "amount", "updated"]
     list_display_links = ["label"]
     list_filter = ["status", MonthFilter, UnpricedFilter]
     list_select_related = ["customer"]
@@ -102,10 +103,7 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
 
     @admin.display(description="period", ordering="period_start")
     def period(self, invoice: Invoice) -> str:
-        zone = ZoneInfo(invoice.time_zone)
-        first = invoice.period_start.astimezone(zone)
-        last = (invoice.period_end - timedelta(microseconds=1)).astimezone(zone)
-        return f"{first:%-d %b} to {last:%-d %b %Y}"
+        return period_words(invoice.period, invoice.zone)
 
     @admin.display(description="status", ordering="status")
     def status_chip(self, invoice: Invoice) -> SafeString:
@@ -115,13 +113,15 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
     def amount(self, invoice: Invoice) -> str:
         return format_money(invoice.total, invoice.currency)
 
-    @admin.display(description="unpriced")
-    def unpriced(self, invoice: Any) -> SafeString | str:
-        return chip("Unpriced", "bad") if invoice.has_unpriced else ""
+    @admin.display(description="status", ordering="status")
+    def statuses(self, invoice: Any) -> SafeString:
+        """The status, and beside it whether some usage has no price."""
+        shown = [self.status_chip(invoice), *([chip("Unpriced", "bad")] if invoice.has_unpriced else [])]
+        return format_html_join(" ", "{}", ([part] for part in shown))
 
     @admin.display(description="updated (UTC)", ordering="computed_at")
     def updated(self, invoice: Invoice) -> str:
-        return f"{invoice.computed_at:%Y-%m-%d %H:%M}" if invoice.computed_at else ""
+        return f"{short_day_words(invoice.computed_at)} {invoice.computed_at:%H:%M}" if invoice.computed_at else ""
 
     @admin.display(description="customer")
     def customer_link(self, invoice: Invoice) -> SafeString:

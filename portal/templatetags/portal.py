@@ -12,8 +12,8 @@ from django.utils.safestring import SafeString
 
 from invoices.models import Invoice
 from invoices.services import grace_time
+from meters import words
 from meters.periods import Period, local_date
-from portal import words
 from pricing.money import format_money, format_quantity
 
 register = template.Library()
@@ -59,7 +59,7 @@ def billed_to(invoice: Invoice) -> str:
 @register.filter
 def invoice_period(invoice: Invoice) -> str:
     """ "1–30 Nov 2026"."""
-    return words.period_words(Period(invoice.period_start, invoice.period_end), ZoneInfo(invoice.time_zone))
+    return words.period_words(invoice.period, invoice.zone)
 
 
 @register.simple_tag
@@ -70,14 +70,14 @@ def month_words(period: Period, zone: ZoneInfo) -> str:
 @register.simple_tag
 def period_end(invoice: Invoice) -> SafeString:
     """When the period is over, as a <time>."""
-    return _time(invoice.period_end, words.instant_words(invoice.period_end, ZoneInfo(invoice.time_zone)))
+    return _time(invoice.period_end, words.instant_words(invoice.period_end, invoice.zone))
 
 
 @register.simple_tag
 def grace_end(invoice: Invoice) -> SafeString:
     """Until when late usage is still counted, as a <time>."""
     end = invoice.period_end + grace_time()
-    return _time(end, words.instant_words(end, ZoneInfo(invoice.time_zone)))
+    return _time(end, words.instant_words(end, invoice.zone))
 
 
 @register.simple_tag

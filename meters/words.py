@@ -1,4 +1,4 @@
-"""Dates and spans of time as a customer reads them, in the customer's zone. Pure."""
+"""Dates and spans of time as people read them, in the customer's zone. Pure."""
 
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo

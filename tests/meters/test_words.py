@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from meters.periods import Period, month_of
-from portal.words import day_number, days_in, instant_words, period_words
+from meters.words import day_number, days_in, instant_words, period_words
 
 UTC_ZONE = ZoneInfo("UTC")
 NEW_YORK = ZoneInfo("America/New_York")
