@@ -1,6 +1,6 @@
 """What every test needs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -8,9 +8,11 @@ import pytest
 import redis
 from django.conf import settings
 from django.db import connection
+from rest_framework.test import APIClient
 
 from invoices import pricing_of
 from meters import catalogue, partitions
+from meters.keys import create_api_key
 from tests.scenarios.live import Live
 
 
@@ -21,6 +23,19 @@ def _forget() -> Iterator[None]:
     catalogue.forget()
     partitions.forget()
     pricing_of.rates_of.cache_clear()
+
+
+@pytest.fixture
+def api(db: None) -> Callable[..., APIClient]:
+    """Makes a client whose key has these scopes."""
+
+    def client(*scopes: str) -> APIClient:
+        _, text = create_api_key(name="test", scopes=scopes or ("ingest", "read", "write"))
+        made = APIClient()
+        made.credentials(HTTP_AUTHORIZATION=f"Bearer {text}")
+        return made
+
+    return client
 
 
 @pytest.fixture

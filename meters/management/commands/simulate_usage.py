@@ -34,7 +34,7 @@ def job(customers: list[str], meter: str, chance: random.Random) -> dict[str, An
         "customer": chance.choice(customers),
         "meter": meter,
         "time": datetime.now(UTC).isoformat(),
-        "value": str(chance.choice((1, 3, 8, 20, 52, 120)) + chance.randrange(10)),
+        "value": str(chance.randint(1, 8)),
         "dimensions": {"source": source, "target": target, "connection": f"{source}-{target}"},
     }
 
