@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import time_machine
 from rest_framework.test import APIClient
 
 from meters.keys import create_api_key, revoke
@@ -285,7 +286,12 @@ class TestMeters:
 
 class TestUsage:
     @pytest.fixture(autouse=True)
-    def _usage(self, api) -> None:
+    def _usage(self, api):
+        with time_machine.travel("2026-11-22T12:00:00Z", tick=False):
+            self.send_some(api)
+            yield
+
+    def send_some(self, api) -> None:
         make_meter()
         make_customer("acme")
         events = [
