@@ -6,6 +6,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        return _problem(HTTPStatus.BAD_REQUEST, "bad_request", "The request cannot be understood.")
+    return defaults.bad_request(request, exception)
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
         return _problem(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")

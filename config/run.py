@@ -194,7 +194,8 @@ def supervise(services: Services, environment: dict[str, str], summary: str) -> 
     watch = Watch(services, output, f"http://127.0.0.1:{environment['PORT']}", summary)
     output.on_started = watch.start
     # The terminal was closed. Honcho knows the other two signals only.
-    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     try:
         manager.loop()
     finally:
@@ -223,6 +224,7 @@ def stop_on_signals() -> None:
 def run() -> int:
     services = Services(data_dir(), lambda line: say(f"  {line}"))
     failed = ""
+    stop_on_signals()
     try:
         port = wanted_port()
         say("Starting Tollmeter")

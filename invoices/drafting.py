@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pricing.money import round_money
+from pricing.money import round_money, total_of
 from pricing.rates import Charge, Rate, Step, charge
 
 ZERO = Decimal(0)
@@ -49,7 +49,7 @@ class Draft:
 def draft(usages: Sequence[ItemUsage], currency: str) -> Draft:
     """One line for each product item, in the order given; the total is the sum of the rounded lines."""
     lines = tuple(_line(usage, currency) for usage in usages)
-    return Draft(lines=lines, total=sum((line.amount for line in lines), ZERO))
+    return Draft(lines=lines, total=total_of(line.amount for line in lines))
 
 
 def _line(usage: ItemUsage, currency: str) -> DraftLine:

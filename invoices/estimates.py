@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Context, Decimal
 from functools import partial
 
 from invoices.drafting import Draft, ItemUsage, draft
@@ -14,10 +14,13 @@ from meters.models import Meter
 from meters.periods import Period, windows
 from meters.usage import read_usage
 from pricing.models import ProductItem
+from pricing.money import total_of
 from pricing.rates import Rate
 
 # Before this much of a period is over, what it will come to is anybody's guess.
 PROJECTION_NEEDS = timedelta(days=1)
+# Digits for the largest quantity and then some.
+ESTIMATE = Context(prec=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class DailyCosts:
 
     @property
     def totals(self) -> tuple[Decimal, ...]:
-        return tuple(sum(day, Decimal(0)) for day in zip(*self.costs, strict=True))
+        return tuple(total_of(day) for day in zip(*self.costs, strict=True))
 
 
 def daily_costs(invoice: Invoice, *, now: datetime) -> DailyCosts:
@@ -48,7 +51,7 @@ def daily_costs(invoice: Invoice, *, now: datetime) -> DailyCosts:
     costs = []
     for row in range(len(items)):
         running = [Decimal(0), *(d.lines[row].amount for d in drafts)]
-        costs.append(tuple(after - before for before, after in itertools.pairwise(running)))
+        costs.append(tuple(total_of((after, -before)) for before, after in itertools.pairwise(running)))
     return DailyCosts(tuple(days), tuple(item for item, _ in items), tuple(costs))
 
 
@@ -71,13 +74,13 @@ def projection(invoice: Invoice, *, now: datetime) -> Draft | None:
         if meter.aggregation not in (Meter.Aggregation.SUM, Meter.Aggregation.COUNT):
             return quantity
         seconds, passed = Decimal(int(length.total_seconds())), Decimal(int(elapsed.total_seconds()))
-        return (quantity * seconds / passed).to_integral_value(ROUND_CEILING)
+        return ESTIMATE.divide(ESTIMATE.multiply(quantity, seconds), passed).to_integral_value(ROUND_CEILING, ESTIMATE)
 
     return _draft(invoice, items, projected)
 
 
 def _priced_items(invoice: Invoice) -> list[tuple[ProductItem, Rate]]:
-    return [(item, rate) for item, rate in items_of(invoice) if rate is not None]
+    return list(items_of(invoice)[0].items())
 
 
 def _draft(invoice: Invoice, items: list[tuple[ProductItem, Rate]], quantity: Callable[[Meter], Decimal]) -> Draft:

@@ -34,6 +34,8 @@ class Invoice(models.Model):
     period_start = models.DateTimeField()
     period_end = models.DateTimeField()
     time_zone = models.CharField(max_length=64)
+    # The end of the grace time: late usage counts until then.
+    closes_at = models.DateTimeField()
     currency = models.CharField(max_length=3)
     total = NumericField(default=0)
     # Usage up to this version of the customer's usage is in the lines; a higher one makes the invoice stale.

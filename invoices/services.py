@@ -6,6 +6,7 @@ Lock order: the assignment (opening), then the invoice, then the number series.
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
@@ -13,47 +14,50 @@ from invoices.drafting import Draft, ItemUsage, draft
 from invoices.models import Invoice, InvoiceEvent, InvoiceLine
 from invoices.numbering import next_number
 from invoices.pricing_of import items_of
-from meters.periods import local_midnight, month_of
-from meters.usage import read_usage
+from meters.periods import local_date, month_of
+from meters.usage import Usage, read_usage
+from meters.words import day_words
 from pricing.models import Assignment
-from pricing.plans import active_version
+from pricing.plans import version_at
 
 
 @transaction.atomic
 def open_invoices(assignment: Assignment, *, now: datetime | None = None) -> list[Invoice]:
     """Opens the invoices that an assignment lacks, from its first day to the period that `now` is in.
 
-    Periods are calendar months at the customer's local midnights. Each begins where the one before ended, so they
-    tile even when the customer's time zone changes. The unique constraint on assignment and period start is the
-    last guard against a second invoice for a period.
+    Periods are calendar months of the assignment's zone; each begins where the one before ended. The unique
+    constraint on assignment and period start is the last guard against a second invoice for a period.
     """
     now = now or timezone.now()
     assignment = (
         Assignment.objects.select_for_update(of=("self",)).select_related("customer", "plan").get(pk=assignment.pk)
     )
-    version = active_version(assignment.plan)
-    if version is None:
-        return []
-    zone = assignment.customer.zone
-    end = None if assignment.ends_on is None else local_midnight(assignment.ends_on, zone)
     last = assignment.invoices.exclude(status=Invoice.Status.VOID).order_by("-period_start").first()
-    start = last.period_end if last else local_midnight(assignment.starts_on, zone)
-    opened = []
+    start = last.period_end if last else assignment.starts_at
+    end = assignment.ends_at
+    opened: list[Invoice] = []
     while start <= now and (end is None or start < end):
-        period = month_of(start, zone).clip(start, end)
+        # However late a worker comes to it, a period has the prices that counted when it began.
+        version = version_at(assignment.plan, max(start, assignment.created_at))
+        if version is None:
+            break
+        period = month_of(start, assignment.zone).clip(start, end)
         invoice = Invoice.objects.create(
             customer=assignment.customer,
             assignment=assignment,
             plan_version=version,
             period_start=period.start,
             period_end=period.end,
-            time_zone=zone.key,
+            closes_at=period.end + grace_time(),
+            time_zone=assignment.time_zone,
             currency=version.currency,
         )
         InvoiceEvent.objects.create(invoice=invoice, kind="opened", detail={"plan_version": str(version)})
         recalculate(invoice.pk)
         opened.append(invoice)
         start = period.end
+    if opened:
+        _mark_siblings_stale(assignment)
     return opened
 
 
@@ -61,29 +65,51 @@ def open_invoices(assignment: Assignment, *, now: datetime | None = None) -> lis
 def follow_assignment(assignment: Assignment, *, now: datetime | None = None) -> None:
     """Opens what an assignment lacks, and lets its live invoices end where the assignment now ends.
 
-    A live invoice for a period that the assignment no longer reaches is void. Final ones stay as they are.
+    A live invoice for a period that the assignment no longer reaches is void. An end that is set when it is past
+    leaves the whole grace time from now on. Final invoices stay as they are: raises ValidationError for an end that
+    lies inside one, or that would go on where one has ended early.
     """
     now = now or timezone.now()
-    zone = assignment.customer.zone
-    end = None if assignment.ends_on is None else local_midnight(assignment.ends_on, zone)
+    end = assignment.ends_at
+    final = assignment.invoices.filter(status=Invoice.Status.FINAL).order_by("-period_end").first()
+    if final is not None and _contradicts(final, end):
+        day = day_words(local_date(final.period_end, final.zone))
+        raise ValidationError({"ends_on": f"Invoice {final.number}, up to {day}, is final, and stays as it is."})
     for invoice in assignment.invoices.select_for_update().filter(status__in=Invoice.LIVE):
-        month = month_of(invoice.period_start, invoice.zone)
-        wanted = month.clip(invoice.period_start, end).end
+        wanted = month_of(invoice.period_start, invoice.zone).clip(invoice.period_start, end).end
         if wanted == invoice.period_end:
             continue
+        detail = {"from": str(invoice.period_end), "to": str(wanted)}
+        InvoiceEvent.objects.create(invoice=invoice, kind="period changed", detail=detail)
         if wanted <= invoice.period_start:
             invoice.status = Invoice.Status.VOID
-            invoice.save(update_fields=["status"])
-            InvoiceEvent.objects.create(invoice=invoice, kind="voided", detail={"ends_on": str(assignment.ends_on)})
-            continue
-        InvoiceEvent.objects.create(
-            invoice=invoice, kind="period changed", detail={"from": str(invoice.period_end), "to": str(wanted)}
-        )
-        invoice.period_end = wanted
-        invoice.status = Invoice.Status.OPEN if now < wanted else invoice.status
-        invoice.save(update_fields=["period_end", "status"])
+        else:
+            invoice.period_end = wanted
+            invoice.closes_at = max(wanted, now) + grace_time()
+            invoice.status = Invoice.Status.OPEN if now < wanted else invoice.status
+        invoice.save(update_fields=["period_end", "closes_at", "status"])
         recalculate(invoice.pk)
+    _mark_siblings_stale(assignment)
     open_invoices(assignment, now=now)
+
+
+def _contradicts(final: Invoice, end: datetime | None) -> bool:
+    """Whether an assignment that ends at `end` would have had another last final invoice."""
+    if end is not None and end < final.period_end:
+        return True
+    ended_early = final.period_end < month_of(final.period_start, final.zone).end
+    return ended_early and (end is None or end > final.period_end)
+
+
+def _mark_siblings_stale(assignment: Assignment) -> None:
+    """Has the customer's other live invoices computed anew: what one prices is no unpriced usage on another."""
+    siblings = Invoice.objects.filter(customer_id=assignment.customer_id, status__in=Invoice.LIVE)
+    siblings.exclude(assignment=assignment).update(is_stale=True)
+
+
+def mark_all_stale() -> None:
+    """Has every live invoice computed anew: there is a new product item, whose usage may have no price."""
+    Invoice.objects.filter(status__in=Invoice.LIVE).update(is_stale=True)
 
 
 @transaction.atomic
@@ -101,17 +127,7 @@ def recalculate(invoice_id: int) -> bool:
     )
     if invoice is None:
         return False
-    items = items_of(invoice)
-    period = invoice.period
-    usage = read_usage(invoice.customer, [item.meter for item, _ in items], [period])
-    computed = draft(
-        [
-            ItemUsage(item.pk, item.name, item.meter.unit, usage.quantity(item.meter), rate)
-            for item, rate in items
-            if rate is not None or usage.events(item.meter)
-        ],
-        invoice.currency,
-    )
+    usage, computed = _compute(invoice)
     changed = _write_lines(invoice, computed)
     invoice.total = computed.total
     invoice.usage_version = usage.version
@@ -120,6 +136,23 @@ def recalculate(invoice_id: int) -> bool:
     invoice.computed_at = timezone.now()
     invoice.save(update_fields=["total", "usage_version", "usage_at", "is_stale", "computed_at"])
     return changed
+
+
+def _compute(invoice: Invoice) -> tuple[Usage, Draft]:
+    """The lines of an invoice: its rates on the usage of its period, and the usage that has no price at all."""
+    priced, unpriced = items_of(invoice)
+    spans = list(dict.fromkeys([invoice.period, *(span for _, span in unpriced)]))
+    meters = {item.meter_id: item.meter for item in [*priced, *(item for item, _ in unpriced)]}
+    usage = read_usage(invoice.customer, list(meters.values()), spans)
+    items = [
+        ItemUsage(item.pk, item.name, item.meter.unit, usage.quantity(item.meter), rate)
+        for item, rate in priced.items()
+    ]
+    for item, span in unpriced:
+        window = spans.index(span)
+        if usage.events(item.meter, window):
+            items.append(ItemUsage(item.pk, item.name, item.meter.unit, usage.quantity(item.meter, window), None))
+    return usage, draft(items, invoice.currency)
 
 
 def _write_lines(invoice: Invoice, computed: Draft) -> bool:
@@ -164,7 +197,7 @@ def close(invoice_id: int, *, now: datetime | None = None) -> Invoice:
         invoice.status = Invoice.Status.GRACE
         invoice.save(update_fields=["status"])
         InvoiceEvent.objects.create(invoice=invoice, kind="grace")
-    if invoice.status == Invoice.Status.GRACE and now >= invoice.period_end + grace_time():
+    if invoice.status == Invoice.Status.GRACE and now >= invoice.closes_at:
         recalculate(invoice.pk)
         invoice.refresh_from_db()
         invoice.customer_name = str(invoice.customer)

@@ -6,6 +6,7 @@ may lose all of it; the sweep finds the rows.
 """
 
 import logging
+import time
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,9 @@ from django.conf import settings
 logger = logging.getLogger(__name__)
 
 FLAG = "tollmeter:sweep-waits"
+# A broker that hangs costs one sender its time-out; for so long the others leave the hint out.
+PAUSE_SECONDS = 2.0
+_paused_until = float("-inf")
 # A message lost together with its worker must not keep the flag up.
 FLAG_SECONDS = 5
 
@@ -28,10 +32,14 @@ def wake(**_: Any) -> None:
     """Sends a sweep to the workers, unless one waits already. Never fails and never waits long."""
     from invoices.tasks import sweep
 
+    global _paused_until
+    if time.monotonic() < _paused_until:
+        return
     try:
         if _redis().set(FLAG, "1", nx=True, ex=FLAG_SECONDS):
             sweep.apply_async(retry=False, expires=60)
     except Exception as error:
+        _paused_until = time.monotonic() + PAUSE_SECONDS
         logger.warning("no worker woken, the sweep will find the change: %s", error)
 
 

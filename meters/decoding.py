@@ -4,6 +4,7 @@ A number goes from its text straight to `Decimal`. What is not an event becomes 
 the good events of a batch land whatever the bad ones do.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -58,6 +59,9 @@ _many = msgspec.json.Decoder(list[EventIn])
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder()
 
+_lenient = json.JSONDecoder()
+_BLANK = re.compile(r"[ \t\n\r]*")
+
 _SYNTAX_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -66,19 +70,50 @@ def decode_json(body: bytes, *, max_events: int) -> tuple[Sequence[EventIn | Rej
     if body.lstrip()[:1] != b"[":
         return [_decode_one(body, syntax_is_fatal=True)], False
     try:
-        events = _decode_many(body)
+        events = _decode_many(body, max_events)
     except _SYNTAX_ERRORS as error:
         raise MalformedBody(f"The body is not valid JSON: {error}.") from error
     _limit(len(events), max_events)
     return events, True
 
 
-def _decode_many(body: bytes) -> Sequence[EventIn | Rejection]:
+def _decode_many(body: bytes, max_events: int) -> Sequence[EventIn | Rejection]:
     try:
         return _many.decode(body)
     except msgspec.ValidationError:
         # At least one event is bad: each on its own, to find out which.
-        return [_decode_one(bytes(raw)) for raw in _raw_list.decode(body)]
+        raws: Sequence[bytes | msgspec.Raw] = _raw_list.decode(body)
+    except msgspec.DecodeError as error:
+        # JSON that msgspec takes for none (half a surrogate pair, NaN) is the fault of the event that has it.
+        raws = _elements(body, error)
+    _limit(len(raws), max_events)
+    return [_decode_one(bytes(raw)) for raw in raws]
+
+
+def _elements(body: bytes, fault: msgspec.DecodeError) -> list[bytes]:
+    """The texts of an array's elements. Raises `fault` where it is no array even to a reader that is less strict."""
+    text = body.decode()
+    elements: list[bytes] = []
+    place = _skip(text, 0) + 1
+    while True:
+        start = _skip(text, place)
+        try:
+            _, place = _lenient.raw_decode(text, start)
+        except ValueError:
+            raise fault from None
+        elements.append(text[start:place].encode())
+        place = _skip(text, place)
+        if text[place : place + 1] != ",":
+            break
+        place += 1
+    if text[place:].strip() != "]":
+        raise fault
+    return elements
+
+
+def _skip(text: str, place: int) -> int:
+    match = _BLANK.match(text, place)
+    return match.end() if match else place
 
 
 def decode_lines(body: bytes, *, max_events: int) -> Sequence[EventIn | Rejection]:

@@ -72,7 +72,11 @@ def facts_of(
         yield "", Rejection("invalid", "/meter", "The event names no meter.")
         return
     event_id = event.id if isinstance(event.id, str) else uuid7()
-    moment = event.time.astimezone(UTC) if isinstance(event.time, datetime) else times.arrival
+    try:
+        moment = event.time.astimezone(UTC) if isinstance(event.time, datetime) else times.arrival
+    except OverflowError:
+        yield "", Rejection("invalid", "/time", "The time is outside of the calendar.")
+        return
     if fault := _fault(event, event_id, moment, times):
         yield "", fault
         return
@@ -143,6 +147,8 @@ def _fault(event: EventIn, event_id: str, moment: datetime, times: AcceptedTimes
     # PostgreSQL has no way to store this one character in a text.
     if "\0" in event_id:
         return Rejection("invalid", "/id", "The text has a NUL character.")
+    if "\0" in event.customer:
+        return Rejection("invalid", "/customer", "The text has a NUL character.")
     for name, text in event.dimensions.items():
         if "\0" in name or "\0" in text:
             return Rejection("invalid", f"/dimensions/{escape(name)}", "The text has a NUL character.")

@@ -34,7 +34,8 @@ MAX_DIMENSIONS = 8
 
 
 def valid_time_zone(name: str) -> None:
-    if name not in zoneinfo.available_timezones():
+    # "localtime" is whatever the machine's is.
+    if name not in zoneinfo.available_timezones() or name == "localtime":
         raise ValidationError(f"{name!r} is no time zone of the IANA database, such as Europe/Berlin.")
 
 

@@ -3,7 +3,7 @@
 All spans are `[start, end)` in UTC, so consecutive ones tile: no gap, no overlap, across clock changes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -36,6 +36,19 @@ class Period:
         first = max(self.start, start) if start else self.start
         last = min(self.end, end) if end else self.end
         return Period(first, max(first, last))
+
+
+def uncovered(span: Period, others: Iterable[Period]) -> list[Period]:
+    """What of `span` is in none of the others, in order."""
+    left: list[Period] = []
+    start = span.start
+    for other in sorted(others):
+        if other.start > start:
+            left.append(Period(start, min(other.start, span.end)))
+        start = max(start, other.end)
+        if start >= span.end:
+            return left
+    return [*left, Period(start, span.end)]
 
 
 def local_midnight(day: date, zone: ZoneInfo) -> datetime:

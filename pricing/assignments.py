@@ -1,6 +1,6 @@
 """Who is on which plan, from when, and why."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -9,7 +9,11 @@ from django.utils import timezone
 
 from meters.models import Customer
 from meters.periods import local_date
-from pricing.models import Assignment, AssignmentRule, Plan, ProductItem
+from pricing.models import Assignment, AssignmentRule, Plan, PlanVersion, ProductItem
+from pricing.plans import active_version
+
+MAX_BACK, MAX_AHEAD = timedelta(days=5 * 366), timedelta(days=3650)
+LONGEST_PERIOD = timedelta(days=32)
 
 
 @transaction.atomic
@@ -24,17 +28,28 @@ def assign(
 ) -> Assignment:
     """Puts a customer on a plan from the day `starts_on`, up to but not including `ends_on`.
 
-    One product item is priced by at most one assignment of a customer at a time; the lock on the customer keeps
-    two requests from each seeing the other's absence. Raises ValidationError by field.
+    One product item is priced by at most one assignment of a customer at a time. The lock on the customer keeps two
+    requests from each seeing the other's absence, the locks on its plans keep new versions from being activated
+    meanwhile. Raises ValidationError by field.
     """
-    Customer.objects.select_for_update().get(pk=customer.pk)
+    customer = Customer.objects.select_for_update().get(pk=customer.pk)
+    concerned = Plan.objects.filter(Q(pk=plan.pk) | Q(assignments__customer=customer)).values("pk")
+    list(Plan.objects.select_for_update().filter(pk__in=concerned).order_by("pk"))
+    plan.refresh_from_db()
+    _check_start(starts_on)
     if plan.status != Plan.Status.ACTIVE:
         raise ValidationError({"plan": f"{plan} is not active."})
     if ends_on is not None and ends_on <= starts_on:
         raise ValidationError({"ends_on": "The end is the first day no longer on the plan, and after the start."})
     _check_overlap(customer, plan, starts_on, ends_on)
     return Assignment.objects.create(
-        customer=customer, plan=plan, starts_on=starts_on, ends_on=ends_on, source=source, rule=rule
+        customer=customer,
+        plan=plan,
+        time_zone=_billing_zone(customer, starts_on),
+        starts_on=starts_on,
+        ends_on=ends_on,
+        source=source,
+        rule=rule,
     )
 
 
@@ -67,6 +82,8 @@ def onboard(customer: Customer, *, now: datetime | None = None) -> Assignment | 
         return None
     customer.onboarded_at = now
     customer.save(update_fields=["onboarded_at"])
+    if customer.assignments.exists():
+        return None  # staff were faster
     starts_on = local_date(now, customer.zone)
     if rule := matching_rule(customer):
         return assign(customer=customer, plan=rule.plan, starts_on=starts_on, source=Assignment.Source.RULE, rule=rule)
@@ -90,6 +107,24 @@ def pending_customers(limit: int) -> list[Customer]:
     return list(Customer.objects.filter(onboarded_at=None).order_by("id")[:limit])
 
 
+def _check_start(starts_on: date) -> None:
+    """Raises ValidationError for a start that is a slip of the pen: it would make an invoice for every month since."""
+    today = timezone.now().date()
+    earliest, latest = today - MAX_BACK, today + MAX_AHEAD
+    if not earliest <= starts_on <= latest:
+        raise ValidationError({"starts_on": f"The start is from {earliest} to {latest}."})
+
+
+def _billing_zone(customer: Customer, starts_on: date) -> str:
+    """The zone of the customer; beside or right behind another assignment that one's, so that periods neither
+    overlap nor leave a gap where the customer's zone has changed."""
+    neighbours = Assignment.objects.filter(customer=customer).filter(
+        Q(ends_on=None) | Q(ends_on__gte=starts_on - timedelta(days=2))
+    )
+    neighbour = neighbours.order_by("-starts_on", "-pk").first()
+    return neighbour.time_zone if neighbour else customer.zone.key
+
+
 def _check_overlap(
     customer: Customer, plan: Plan, starts_on: date, ends_on: date | None, but: Assignment | None = None
 ) -> None:
@@ -110,13 +145,15 @@ def _check_overlap(
 
 
 def _shared_item(plan: Plan, other: Plan) -> ProductItem | None:
-    """A product item that both plans put a price on, in any version that may still count."""
+    """A product item that both plans put a price on: by their active versions, and by those of the other plan that
+    were superseded so lately that running periods may still have them."""
+    counting = Q(rates__plan_version__status=PlanVersion.Status.ACTIVE)
+    active = active_version(other)
+    if active is not None and active.activated_at and timezone.now() - active.activated_at < LONGEST_PERIOD:
+        counting |= Q(rates__plan_version__status=PlanVersion.Status.SUPERSEDED)
+    priced_by_other = ProductItem.objects.filter(counting, rates__plan_version__plan=other)
     return (
         ProductItem.objects.filter(rates__plan_version__plan=plan, rates__plan_version__status="active")
-        .filter(
-            pk__in=ProductItem.objects.filter(
-                rates__plan_version__plan=other, rates__plan_version__status__in=["active", "superseded"]
-            )
-        )
+        .filter(pk__in=priced_by_other.values("pk"))
         .first()
     )

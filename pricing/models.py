@@ -1,10 +1,14 @@
 """What is sold, at what price, to whom. Knows nothing of invoices."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
 from meters.models import Customer, Meter, slug_key
+from meters.periods import local_midnight
 from pricing.rates import Rate as ParsedRate
 from pricing.rates import parse_rate
 
@@ -140,10 +144,10 @@ class AssignmentRuleCondition(models.Model):
 
 
 class Assignment(models.Model):
-    """A customer on a plan from a date, perhaps to a date; dates are the customer's own.
+    """A customer on a plan from a date, perhaps to a date, at the midnights of `time_zone`.
 
-    Each invoice takes the plan's active version when its period begins, so a new version counts from the next
-    period on.
+    Each invoice takes the plan version that is active when its period begins, so a new version counts from the
+    next period on.
     """
 
     class Source(models.TextChoices):
@@ -153,6 +157,8 @@ class Assignment(models.Model):
 
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="assignments")
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="assignments")
+    # Whose midnights its dates and months mean; settled when it is made, so that its periods tile.
+    time_zone = models.CharField(max_length=64, editable=False)
     starts_on = models.DateField()
     ends_on = models.DateField(null=True, blank=True, help_text="The first day that is no longer on the plan.")
     source = models.CharField(max_length=10, choices=Source, default=Source.STAFF, editable=False)
@@ -171,3 +177,15 @@ class Assignment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.customer} on {self.plan}"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def starts_at(self) -> datetime:
+        return local_midnight(self.starts_on, self.zone)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        return None if self.ends_on is None else local_midnight(self.ends_on, self.zone)

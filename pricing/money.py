@@ -5,7 +5,10 @@ for a code that is not in the list, TypeError for an amount that is not a Decima
 not finite or absurdly long.
 """
 
-from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation, localcontext
+
+from pricing.steps import EXACT
 
 # ISO 4217, list one, without the codes that have no minor unit because nobody bills in them (metals, bond
 # units, XDR, XTS, XXX). BGN stays for the years it was money.
@@ -55,6 +58,12 @@ _LONG_DECIMALS = 6  # shown of an amount that has more
 
 class CurrencyError(ValueError):
     """Not the code of a currency that can be billed in."""
+
+
+def total_of(amounts: Iterable[Decimal]) -> Decimal:
+    """The exact sum of amounts; plain `sum` would round what has more digits than the caller's context keeps."""
+    with localcontext(EXACT):
+        return sum(amounts, Decimal(0))
 
 
 def minor_units(currency: str) -> int:

@@ -1,6 +1,7 @@
 """Plans and their versions: a draft is edited, activating freezes it."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -137,6 +138,12 @@ def _check_new_items(plan: Plan, draft: PlanVersion, active: PlanVersion | None)
 def active_version(plan: Plan) -> PlanVersion | None:
     """The version that counts for periods beginning now; a retired plan keeps its last."""
     return plan.versions.filter(status=PlanVersion.Status.ACTIVE).first()
+
+
+def version_at(plan: Plan, instant: datetime) -> PlanVersion | None:
+    """The version that was active at an instant; before the first activation, the first."""
+    activated = plan.versions.exclude(activated_at=None).order_by("-activated_at", "-number")
+    return activated.filter(activated_at__lte=instant).first() or activated.last()
 
 
 def _lock_draft(version: PlanVersion) -> None:

@@ -9,9 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
-from pricing.rate_fields import LARGEST, MAX_SCALE, Fields, RateError
+from pricing.rate_fields import MAX_SCALE, Fields, RateError
 from pricing.rate_models import MODELS, RateModel
 from pricing.steps import EXACT, ZERO, Step, StepKind, decimals, plain
+
+# Single events stay below 10^24; this is more than any number of them sums up to, and EXACT holds it.
+LARGEST_QUANTITY = Decimal(10) ** 40
 
 __all__ = ["Charge", "Rate", "RateError", "Step", "StepKind", "charge", "parse_rate"]
 
@@ -82,7 +85,7 @@ def charge(rate: Rate, quantity: Decimal, events: Sequence[Decimal] | None = Non
     price no units are left out, but the included units are always told ("0 of 5,000 free").
 
     Raises TypeError for a quantity that is not a Decimal, ValueError for one that is not finite, is beyond
-    10^24 or has more than 60 decimals.
+    10^40 or has more than 60 decimals.
     """
     _check_quantity(quantity)
     # Callers' contexts keep 28 digits, which is less than a large quantity times a fine price has.
@@ -112,7 +115,7 @@ def _check_quantity(quantity: Decimal) -> None:
         raise TypeError("a quantity is a Decimal")
     if not quantity.is_finite():
         raise ValueError("a quantity must be finite")
-    if quantity > LARGEST:
-        raise ValueError("a quantity must not be beyond 10^24")
+    if quantity > LARGEST_QUANTITY:
+        raise ValueError("a quantity must not be beyond 10^40")
     if decimals(quantity) > MAX_SCALE:
         raise ValueError(f"a quantity must not have more than {MAX_SCALE} decimals")

@@ -22,7 +22,7 @@ from typing import Self
 
 ZERO = Decimal(0)
 
-# A quantity has at most 25 digits before the point and 60 after it, a price 25 and 15, so a product needs 125
+# A quantity has at most 41 digits before the point and 60 after it, a price 25 and 15, so a product needs 141
 # digits; a prorated amount may reach down to 10^-159. 250 digits hold every sum of these, and the trap on
 # Inexact turns a digit lost in spite of that into an error instead of a wrong bill.
 EXACT = Context(

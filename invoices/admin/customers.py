@@ -22,6 +22,10 @@ admin.site.unregister(Customer)
 class BilledCustomerAdmin(AssignedCustomerAdmin):
     list_display = ["key", "name", "plans", "charges", "source", "created"]
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        may_see = request.user.has_perm("invoices.view_invoice")
+        return [name for name in self.list_display if may_see or name != "charges"]
+
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Customer]":
         live = Invoice.objects.filter(status=Invoice.Status.OPEN).order_by("period_start", "pk")
         return super().get_queryset(request).prefetch_related(Prefetch("invoices", live, to_attr="open_invoices"))

@@ -34,6 +34,7 @@ class Migration(migrations.Migration):
                 ('period_start', models.DateTimeField()),
                 ('period_end', models.DateTimeField()),
                 ('time_zone', models.CharField(max_length=64)),
+                ('closes_at', models.DateTimeField()),
                 ('currency', models.CharField(max_length=3)),
                 ('total', meters.fields.NumericField(decimal_places=20, default=0, max_digits=60)),
                 ('usage_version', models.BigIntegerField(default=0)),

@@ -45,6 +45,11 @@ class EventSearch(forms.Form):
         if data.get("id") and not data.get("customer") and "customer" not in self.errors:
             self.add_error("customer", "An event id is unique for a customer only: name the customer.")
         start, end = data.get("start"), data.get("end")
+        for name, bound in (("start", start), ("end", end)):
+            # Far from where arithmetic with dates overflows.
+            if bound and not 1970 <= bound.year <= 2200:
+                self.add_error(name, "A year from 1970 to 2200.")
+                return data
         if start and end and end <= start:
             self.add_error("end", "The end is after the start.")
         if not data.get("customer"):

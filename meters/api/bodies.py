@@ -4,6 +4,7 @@ import zlib
 from typing import Any
 
 from django.conf import settings
+from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 
@@ -46,21 +47,31 @@ class BoundedJSONParser(JSONParser):
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         if declared_length(parser_context["request"]) > MAX_SMALL_BODY:
             raise _too_large(MAX_SMALL_BODY)
-        return super().parse(stream, media_type, parser_context)
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError as error:
+            raise ParseError("The body is nested too deeply.") from error
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:
-    """Unpacks up to the limit and no further: a small body can unpack to gigabytes."""
-    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        data = unpacker.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise Problem(400, "malformed_gzip", "The body is not valid gzip.") from error
-    if len(data) > limit:
-        raise _too_large(limit)
-    if not unpacker.eof:
-        raise Problem(400, "malformed_gzip", "The gzip body ends too early.")
-    return data
+    """Unpacks every member (RFC 1952, section 2.2), up to the limit and no further: a small body can unpack to
+    gigabytes."""
+    parts: list[bytes] = []
+    room = limit
+    while body:
+        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            part = unpacker.decompress(body, room + 1)
+        except zlib.error as error:
+            raise Problem(400, "malformed_gzip", "The body is not valid gzip.") from error
+        room -= len(part)
+        if room < 0:
+            raise _too_large(limit)
+        if not unpacker.eof:
+            raise Problem(400, "malformed_gzip", "The gzip body ends too early.")
+        parts.append(part)
+        body = unpacker.unused_data
+    return b"".join(parts)
 
 
 def _too_large(limit: int) -> Problem:

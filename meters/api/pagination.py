@@ -3,6 +3,7 @@
 from typing import Any
 
 from rest_framework import pagination
+from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
 
 
@@ -13,6 +14,12 @@ class CursorPagination(pagination.CursorPagination):
     page_size_query_param = "limit"
     max_page_size = 100
     ordering = "id"
+
+    def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> Any:
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except ValueError as error:
+            raise NotFound("This cursor is not one of ours.") from error
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response({"data": data, "next": self.get_next_link(), "previous": self.get_previous_link()})

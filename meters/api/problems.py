@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -49,6 +49,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         logger.error("the database does not answer: %s", error)
         error = Problem(503, "database_unavailable", "The database does not answer. Send the request again.")
         error.wait = 1
+    elif isinstance(error, DataError | UnicodeEncodeError):
+        error = Problem(400, "invalid", "The request has a value that cannot be stored or compared, such as a NUL.")
+    elif isinstance(error, IntegrityError):
+        error = Problem(409, "conflict", "Another request has just done the same. Read it, and decide again.")
     if not isinstance(error, exceptions.APIException):
         return None
     set_rollback()

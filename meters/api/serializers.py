@@ -10,7 +10,14 @@ from meters.models import Customer, Meter
 
 
 class TraitsField(serializers.DictField):
-    child = serializers.CharField(allow_blank=True)
+    """Names with text values; a name is held to what a value is."""
+
+    child = serializers.CharField(allow_blank=True, max_length=500)
+    name = serializers.CharField(max_length=100)
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        traits: dict[str, str] = super().to_internal_value(data)
+        return {self.name.run_validation(name): text for name, text in traits.items()}
 
 
 class CustomerSerializer(serializers.ModelSerializer[Customer]):

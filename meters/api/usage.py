@@ -18,6 +18,8 @@ from meters.periods import Period, month_of, windows
 from meters.usage import read_usage
 
 MAX_WINDOWS = 1000
+# Far from where arithmetic with dates overflows.
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 
 
 class UsageQuery(serializers.Serializer[Any]):
@@ -127,6 +129,9 @@ class UsageView(APIView):
 def _span(query: dict[str, Any], customer: Customer) -> Period:
     month = month_of(timezone.now(), customer.zone)
     start, end = query.get("from", month.start), query.get("to", month.end)
+    for name, bound in (("from", start), ("to", end)):
+        if not FIRST_YEAR <= bound.year <= LAST_YEAR:
+            raise serializers.ValidationError({name: f"A year from {FIRST_YEAR} to {LAST_YEAR}."})
     if end <= start:
         raise serializers.ValidationError({"to": "The end is after the start."})
     return Period(start.astimezone(UTC), end.astimezone(UTC))

@@ -100,6 +100,7 @@ class Migration(migrations.Migration):
             name='Assignment',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('time_zone', models.CharField(editable=False, max_length=64)),
                 ('starts_on', models.DateField()),
                 ('ends_on', models.DateField(blank=True, help_text='The first day that is no longer on the plan.', null=True)),
                 ('source', models.CharField(choices=[('rule', 'Assignment rule'), ('default', 'Default plan'), ('staff', 'Staff')], default='staff', editable=False, max_length=10)),

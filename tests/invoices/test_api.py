@@ -89,6 +89,7 @@ def test_a_page_asks_the_same_of_the_database_however_long_it_is(api, django_ass
             plan_version=template.plan_version,
             period_start=template.period_start.replace(year=template.period_start.year - years, day=1),
             period_end=template.period_end.replace(year=template.period_end.year - years),
+            closes_at=template.closes_at,
             time_zone="UTC",
             currency="USD",
         )

@@ -6,12 +6,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from invoices import due, services
 from invoices.estimates import daily_costs, projection
 from invoices.explained import rows_of, sentences_of
 from invoices.models import Invoice, InvoiceEvent, InvoiceLine, NumberSeries
+from meters.customers import update_customer
 from meters.models import Customer
 from pricing.assignments import end
 from pricing.plans import activate, draft_version, set_rate
@@ -110,6 +112,39 @@ class TestTheOpenInvoice:
         assert (line.name, line.quantity, line.amount, line.rate) == ("Storage", 7, 0, None)
         assert sentences_of(line) == ["No rate prices this usage, so nothing is charged for it."]
 
+    def test_lists_unpriced_usage_of_the_days_that_nothing_prices(self, acme: Customer) -> None:
+        storage = make_meter("Storage", unit="GB")
+        for day, amount in ((23, 7), (25, 20), (28, 300)):
+            send("acme", "Storage", amount, time=datetime(2026, 11, day, 12, tzinfo=UTC), now=MONTH_END)
+        run_sweep()
+        assert [line.quantity for line in live_invoice(acme).lines.filter(kind="unpriced")] == [327]
+        with time_machine.travel(datetime(2026, 11, 26, tzinfo=UTC), tick=False):
+            beside = make_plan("Storage", {storage: {"model": "per_unit", "unit_price": "1"}})
+            put_on(acme, beside, date(2026, 11, 24), date(2026, 11, 26))
+            run_sweep()
+        calls, extra = acme.invoices.order_by("assignment_id")
+        assert [line.quantity for line in calls.lines.filter(kind="unpriced")] == [7, 300]
+        assert (extra.total, extra.lines.count()) == (20, 1)
+
+    def test_notices_a_product_item_that_is_new(self, acme: Customer) -> None:
+        meter = make_meter("Storage", used_for_billing=False)
+        send("acme", "Storage", 7)
+        run_sweep()
+        assert live_invoice(acme).lines.count() == 1
+        meter.used_for_billing = True
+        meter.save()
+        run_sweep()
+        assert live_invoice(acme).lines.get(kind="unpriced").quantity == 7
+
+    def test_bears_more_than_any_event_can_hold(self, acme: Customer) -> None:
+        for _ in range(2):
+            send("acme", "ApiCalls", "9" * 24)
+        run_sweep()
+        invoice = live_invoice(acme)
+        assert invoice.lines.get().quantity == 2 * Decimal("9" * 24)
+        assert invoice.total == (2 * Decimal("9" * 24) - 5000 + 2) / 1000 * 5
+        assert projection(invoice, now=invoice.period_start + timedelta(days=2)) is not None
+
     def test_takes_new_prices_from_its_next_period_on(self, acme: Customer) -> None:
         send("acme", "ApiCalls", 12300)
         plan = acme.assignments.get().plan
@@ -154,6 +189,56 @@ class TestTheOpenInvoice:
             assert (invoice.status, invoice.total) == (Invoice.Status.OPEN, 5)
             assert invoice.period_end == datetime(2026, 11, 26, tzinfo=UTC)
             assert acme.invoices.count() == 1
+
+
+class TestEndsThatAreMoved:
+    """A free tier is given once, and a final invoice is never contradicted."""
+
+    def test_an_end_in_the_past_leaves_the_whole_grace_time(self, acme: Customer) -> None:
+        assignment = acme.assignments.get()
+        with time_machine.travel(datetime(2026, 11, 27, 12, tzinfo=UTC), tick=False):
+            end(assignment, ends_on=date(2026, 11, 24))
+            run_sweep()
+            assert acme.invoices.get().status == Invoice.Status.GRACE
+            end(assignment, ends_on=date(2026, 12, 1))
+            run_sweep()
+            assert acme.invoices.get().status == Invoice.Status.OPEN
+            end(assignment, ends_on=date(2026, 11, 24))
+        with time_machine.travel(datetime(2026, 11, 28, 12, tzinfo=UTC), tick=False):
+            run_sweep()
+            assert acme.invoices.get().status == Invoice.Status.FINAL
+            with pytest.raises(ValidationError, match=r"2026-0001, up to 24 Nov 2026, is final"):
+                end(assignment, ends_on=date(2026, 12, 1))
+
+    def test_an_end_inside_a_final_invoice_is_refused(self, acme: Customer) -> None:
+        with time_machine.travel(MONTH_END + timedelta(hours=25), tick=False):
+            run_sweep()
+            with pytest.raises(ValidationError, match="is final"):
+                end(acme.assignments.get(), ends_on=date(2026, 11, 25))
+            assert acme.assignments.get().ends_on is None
+            end(acme.assignments.get(), ends_on=date(2026, 12, 1))
+
+    def test_a_changed_time_zone_moves_no_period(self, acme: Customer) -> None:
+        update_customer(acme, changes={"time_zone": "America/New_York"})
+        with time_machine.travel(datetime(2027, 1, 15, tzinfo=UTC), tick=False):
+            run_sweep()
+            run_sweep()
+        bounds = [invoice.period_end for invoice in acme.invoices.order_by("period_start")]
+        assert bounds == [MONTH_END, datetime(2027, 1, 1, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC)]
+
+    def test_prices_are_those_of_the_periods_beginning_however_late_the_worker(self, acme: Customer) -> None:
+        plan = acme.assignments.get().plan
+        item = live_invoice(acme).lines.get().product_item
+        with time_machine.travel(MONTH_END + timedelta(hours=9), tick=False):
+            set_rate(draft_version(plan), product_item=item, parameters={"model": "per_unit", "unit_price": "1"})
+            activate(plan)
+            send("acme", "ApiCalls", 3)
+            run_sweep()
+            assert acme.invoices.get(period_start=MONTH_END).total == 0
+        with time_machine.travel(datetime(2027, 1, 1, 9, tzinfo=UTC), tick=False):
+            send("acme", "ApiCalls", 3)
+            run_sweep()
+            assert acme.invoices.get(period_start=datetime(2027, 1, 1, tzinfo=UTC)).total == 3
 
 
 class TestMonthEnds:

@@ -13,9 +13,11 @@ from meters.keys import create_api_key, revoke
 from meters.models import ApiKey, Customer, Event, Meter
 from pricing.models import ProductItem
 from tests.factories import make_customer, make_meter
+from tests.racing import race
 
 pytestmark = pytest.mark.django_db
 
+DEEP = b"[" * 500 + b"]" * 500
 TIME = datetime.now(UTC).replace(microsecond=0).isoformat()
 
 
@@ -138,6 +140,35 @@ class TestEvents:
             }
         ]
 
+    def test_every_member_of_a_gzip_body_counts(self, api) -> None:
+        body = b"".join(gzip.compress(json.dumps(one(id=str(i))).encode() + b"\n") for i in range(3))
+        headers = {"content_type": "application/x-ndjson", "HTTP_CONTENT_ENCODING": "gzip"}
+        assert self.post(api("ingest"), body, **headers).json()["accepted"] == 3
+        assert self.post(api("ingest"), body + b"rest", **headers).json()["code"] == "malformed_gzip"
+
+    @pytest.mark.parametrize(
+        ("bad", "code", "pointer"),
+        [
+            (b'{"customer": "acme", "meter": "ApiCalls", "time": "0001-01-01T00:00:00+01:00"}', "invalid", "/1/time"),
+            (b'{"customer": "a\\u0000", "meter": "ApiCalls"}', "invalid", "/1/customer"),
+            (b'{"customer": "a\\ud800", "meter": "ApiCalls"}', "malformed", "/1"),
+            (b'{"customer": "acme", "meter": "ApiCalls", "value": NaN}', "malformed", "/1"),
+            (b'{"customer": "acme", "meter": "ApiCalls", "value": ' + DEEP + b"}", "invalid", "/1/value"),
+        ],
+        ids=["before the calendar", "NUL", "half a surrogate pair", "NaN", "deep"],
+    )  # fmt: skip
+    def test_the_worst_event_harms_no_other(self, api, bad: bytes, code: str, pointer: str) -> None:
+        good = json.dumps(one()).encode()
+        answer = self.post(api("ingest"), b"[" + good + b" , " + bad + b"," + good + b"\n]")
+        assert answer.status_code == 200
+        assert answer.json()["accepted"] == 2
+        assert [(o["index"], o["code"], o["pointer"]) for o in answer.json()["outcomes"]] == [(1, code, pointer)]
+
+    @pytest.mark.parametrize("cut", [b"[NaN", b"[NaN,]", b"[NaN}", b"[NaN] x", b'["\\ud800"', b"[,NaN]"], ids=repr)
+    def test_an_array_that_is_none_is_a_problem(self, api, cut: bytes) -> None:
+        answer = self.post(api("ingest"), cut)
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
+
     def test_numbers_stay_exact(self, api) -> None:
         body = json.dumps(one()).replace("}", ', "value": 0.100000000000005}').encode()
         self.post(api("ingest"), body)
@@ -179,6 +210,7 @@ class TestEvents:
         large = json.dumps([*many, one(dimensions={"note": "x" * 900})]).encode()
         bomb = gzip.compress(b" " * 1_000_000 + json.dumps(one()).encode())
         lines = b"\n".join(json.dumps(event).encode() for event in many)
+        assert self.post(client, b"[0,0,0,0]").json()["code"] == "too_many_events"
         answers = [
             self.post(client, many),
             self.post(client, large),
@@ -400,6 +432,53 @@ class TestErrors:
         assert answer.status_code == 400
         assert answer["Content-Type"] == "application/problem+json"
 
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/v1/customers/%00",
+            "/v1/meters/%00",
+            "/v1/usage?customer=%00&meter=ApiCalls",
+            "/v1/invoices?customer=%00",
+            "/v1/customers?cursor=cD1hYmM=",
+            "/v1/usage?customer=acme&meter=ApiCalls&from=9999-12-31T23:30:00Z&to=9999-12-31T23:59:59Z",
+            "/v1/usage?customer=acme&meter=ApiCalls&from=0001-01-01T00:00:00Z&window=day&time_zone=America/New_York",
+        ],
+    )
+    def test_nonsense_in_an_address_is_no_bug(self, api, path: str) -> None:
+        make_meter()
+        make_customer("acme")
+        answer = api("read").get(path)
+        assert answer.status_code in (400, 404)
+        assert answer["Content-Type"] == "application/problem+json"
+        assert "no-store" in answer["Cache-Control"]
+
+    @pytest.mark.parametrize(
+        "body", ['{"key": "a", "traits": {"\\u0000": "x"}}', '{"key": "a", "traits": {"\\ud800": "x"}}', "[" * 100_000],
+        ids=["NUL", "half a surrogate pair", "deep"],
+    )  # fmt: skip
+    def test_nonsense_in_a_body_is_no_bug(self, api, body: str) -> None:
+        answer = api("write").generic("POST", "/v1/customers", body, content_type="application/json")
+        assert answer.status_code == 400
+
+    def test_a_foreign_host_is_a_problem(self) -> None:
+        answer = APIClient().get("/v1/meters", HTTP_HOST="evil.example")
+        assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
+
     def test_a_key_with_a_slash_is_found(self, api) -> None:
         make_customer("group/acme")
         assert api("read").get("/v1/customers/group/acme").json()["key"] == "group/acme"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_that_create_the_same_customer_get_one_and_a_conflict(api) -> None:
+    clients = [api("write") for _ in range(6)]
+    answers: list[Any] = []
+    jobs = [
+        lambda client=client: answers.append(client.post("/v1/customers", {"key": "acme"}, format="json"))
+        for client in clients
+    ]
+    assert race(*jobs) == []
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses[0] == 201
+    assert set(statuses[1:]) <= {400, 409}
+    assert Customer.objects.count() == 1

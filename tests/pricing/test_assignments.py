@@ -1,16 +1,20 @@
 """Assignments: rules, the default plan, one price for a product item at a time."""
 
+import threading
+import time
 from datetime import UTC, date, datetime
 from functools import partial
 
 import pytest
 import time_machine
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
+from meters.customers import update_customer
 from meters.models import Customer
 from pricing.assignments import assign, end, onboard
 from pricing.models import Assignment, AssignmentRule, Plan
-from pricing.plans import retire
+from pricing.plans import activate, draft_version, retire, set_rate
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, send
 from tests.racing import race
 
@@ -77,6 +81,19 @@ class TestOnboarding:
 
 
 @pytest.mark.django_db
+def test_a_customer_that_staff_put_on_a_plan_first_is_left_there() -> None:
+    meter = make_meter()
+    make_plan("Basic", {meter: STORY_RATE}, is_default=True)
+    send("newcomer", "ApiCalls")
+    customer = Customer.objects.get(key="newcomer")
+    by_staff = put_on(customer, make_plan("Special", {meter: STORY_RATE}), datetime.now(UTC).date())
+    assert onboard(customer) is None
+    customer.refresh_from_db()
+    assert customer.onboarded_at is not None
+    assert customer.assignments.get() == by_staff
+
+
+@pytest.mark.django_db
 class TestOnePriceAtATime:
     def test_a_second_plan_for_the_same_item_is_refused(self) -> None:
         meter, customer = make_meter(), make_customer()
@@ -101,6 +118,21 @@ class TestOnePriceAtATime:
         with pytest.raises(ValidationError, match="already priced by Other"):
             end(first, ends_on=date(2026, 12, 2))
 
+    @pytest.mark.parametrize("starts_on", [date(1, 1, 1), date(1990, 1, 1), date(2060, 1, 1)], ids=str)
+    def test_a_start_that_is_a_slip_is_refused(self, starts_on: date) -> None:
+        customer, plan = make_customer(), make_plan("Basic", {make_meter(): STORY_RATE})
+        with pytest.raises(ValidationError, match="The start is from"):
+            put_on(customer, plan, starts_on)
+
+    def test_the_zone_is_settled_by_the_first_and_kept_by_its_neighbours(self) -> None:
+        meter, customer = make_meter(), make_customer(time_zone="Asia/Tokyo")
+        first = put_on(customer, make_plan("Basic", {meter: STORY_RATE}), TODAY)
+        end(first, ends_on=date(2026, 12, 1))
+        update_customer(customer, changes={"time_zone": "America/New_York"})
+        plan = make_plan("Other", {meter: STORY_RATE})
+        assert put_on(customer, plan, date(2026, 12, 1), date(2026, 12, 5)).time_zone == "Asia/Tokyo"
+        assert put_on(customer, plan, date(2027, 2, 1)).time_zone == "America/New_York"
+
     def test_a_plan_that_is_not_active_is_refused(self) -> None:
         with pytest.raises(ValidationError, match="not active"):
             put_on(make_customer(), Plan.objects.create(key="Draft"), TODAY)
@@ -114,3 +146,27 @@ def test_two_requests_at_once_assign_one_plan() -> None:
     refused = race(*(partial(assign, customer=customer, plan=plan, starts_on=today) for plan in plans))
     assert {type(error) for error in refused} == {ValidationError}
     assert (customer.assignments.count(), len(refused)) == (1, 3)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_version_is_not_activated_while_a_customer_is_put_on_the_plan() -> None:
+    calls, storage = make_meter("ApiCalls"), make_meter("Storage")
+    first, second = make_plan("First", {calls: STORY_RATE}), make_plan("Second", {storage: STORY_RATE})
+    customer = make_customer()
+    today = datetime.now(UTC).date()
+    put_on(customer, first, today)
+    set_rate(draft_version(second), product_item=calls.product_item, parameters=STORY_RATE)
+    assigned = threading.Event()
+
+    def assign_slowly() -> None:
+        with transaction.atomic():
+            put_on(customer, second, today)
+            assigned.set()
+            time.sleep(0.5)
+
+    def activate_meanwhile() -> None:
+        assigned.wait(10)
+        activate(second)
+
+    (refused,) = race(assign_slowly, activate_meanwhile)
+    assert "which already prices an item" in str(refused)

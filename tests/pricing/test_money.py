@@ -15,6 +15,7 @@ from pricing.money import (
     format_quantity,
     minor_units,
     round_money,
+    total_of,
 )
 
 D = Decimal
@@ -169,3 +170,9 @@ def test_the_callers_precision_changes_nothing(amount: Decimal) -> None:
 @given(amounts)
 def test_a_formatted_price_reads_back_as_the_price(amount: Decimal) -> None:
     assert D(format_price(amount, "USD").replace("$", "").replace(",", "")) == amount
+
+
+def test_a_total_keeps_every_digit() -> None:
+    parts = [Decimal("4.00"), Decimal("642999999999999999999706327.93")]
+    assert total_of(parts) == Decimal("642999999999999999999706331.93")
+    assert total_of([]) == 0

@@ -39,6 +39,28 @@ def job(customers: list[str], meter: str, chance: random.Random) -> dict[str, An
     }
 
 
+def rate_of_jobs(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError as error:
+        raise ArgumentTypeError("a number of jobs a second") from error
+    if not 0.001 <= rate <= 1000:  # which a NaN is not either
+        raise ArgumentTypeError("from 0.001 to 1000 jobs a second")
+    return rate
+
+
+def count(text: str) -> int:
+    if not text.isdigit():
+        raise ArgumentTypeError("a whole number, not below 0")
+    return int(text)
+
+
+def address(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ArgumentTypeError("an address that begins with http:// or https://")
+    return text
+
+
 def customer_keys(text: str) -> list[str]:
     keys = [key.strip() for key in text.split(",") if key.strip()]
     if not keys:
@@ -50,20 +72,18 @@ class Command(BaseCommand):
     help = "Plays an API that meters its jobs: posts an event a job over HTTP until Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--url", default="http://127.0.0.1:8000", help="Where Tollmeter answers.")
-        parser.add_argument("--rate", type=float, default=1.0, help="Jobs a second, on average.")
+        parser.add_argument("--url", type=address, default="http://127.0.0.1:8000", help="Where Tollmeter answers.")
+        parser.add_argument("--rate", type=rate_of_jobs, default=1.0, help="Jobs a second, on average.")
         parser.add_argument(
             "--customers", type=customer_keys, default=["acme"], help="Their keys, separated by commas."
         )
         parser.add_argument("--meter", default="ApiCalls")
-        parser.add_argument("--jobs", type=int, default=0, help="Stop after so many; 0 goes on until Ctrl-C.")
+        parser.add_argument("--jobs", type=count, default=0, help="Stop after so many; 0 goes on until Ctrl-C.")
         parser.add_argument(
             "--key-file", type=Path, help="A file that holds the API key; otherwise TOLLMETER_API_KEY is used."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["rate"] <= 0:
-            raise CommandError("--rate must be above 0.")
         key = self._key(options["key_file"])
         chance = random.Random(uuid.uuid4().int)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -92,7 +112,7 @@ class Command(BaseCommand):
 
     def _key(self, path: Path | None) -> str:
         key = path.read_text().strip() if path and path.is_file() else os.environ.get("TOLLMETER_API_KEY", "")
-        if not key:
+        if not key or not key.isascii():
             raise CommandError("Give an API key with scope ingest in TOLLMETER_API_KEY or --key-file.")
         return key
 
