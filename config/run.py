@@ -122,7 +122,7 @@ class Output(Printer):  # type: ignore[misc]
             name, code = server.name, server.ended() or 0
         self.stopping, self.failed = True, name
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        say(f"\n{name} {how}; stopping the others ...")
+        say(f"\n{name} {how}; stopping the others. `make run` starts again where it was.")
 
 
 class Watch(threading.Thread):

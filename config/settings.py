@@ -52,7 +52,7 @@ INGEST_MAX_BYTES = int(os.environ.get("INGEST_MAX_BYTES", str(10 * 1024 * 1024))
 INGEST_MAX_EVENTS = int(os.environ.get("INGEST_MAX_EVENTS", "10000"))
 INGEST_HORIZON_DAYS = int(os.environ.get("INGEST_HORIZON_DAYS", "400"))
 INGEST_CREATES_CUSTOMERS = env_bool("INGEST_CREATES_CUSTOMERS", True)
-# Set by the demo: shows the demo sign-ins on the sign-in page.
+# Set by `make run`: lets `manage.py demo` fill this installation.
 DEMO = env_bool("DEMO", False)
 
 # --- Django ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from invoices.models import InvoiceLine
 from pricing.explain import Row, describe_rate, rows, sentences
+from pricing.money import format_amount, format_money, total_of
 from pricing.rates import Step, parse_rate
 
 UNPRICED = "No rate prices this usage, so nothing is charged for it."
@@ -20,7 +21,13 @@ def sentences_of(line: InvoiceLine) -> list[str]:
     """The steps as sentences."""
     if line.kind == InvoiceLine.Kind.UNPRICED:
         return [UNPRICED]
-    return sentences(steps_of(line), unit=line.unit, currency=line.invoice.currency)
+    currency = line.invoice.currency
+    steps = steps_of(line)
+    said = sentences(steps, unit=line.unit, currency=currency)
+    exact = total_of(step.amount for step in steps)
+    if exact != line.amount:
+        said.append(f"{format_amount(exact, currency)} is rounded to {format_money(line.amount, currency)}.")
+    return said
 
 
 def rate_text_of(line: InvoiceLine) -> list[str]:

@@ -50,6 +50,8 @@ def merges(aggregation: str) -> bool:
 
 
 def plain(number: Decimal) -> str:
-    """A number without exponent and trailing zeros: "1000", "0.5"."""
+    """A decimal in plain notation, without exponent, trailing zeros or a negative zero: "1000", "0.0004"."""
+    if not number:
+        return "0"
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -66,8 +66,10 @@ _SYNTAX_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode_json(body: bytes, *, max_events: int) -> tuple[Sequence[EventIn | Rejection], bool]:
-    """The events of a body that is one event or an array of them, and whether it is an array."""
+    """The events of a body that is one event, an array, or lines of events; and whether there can be several."""
     if body.lstrip()[:1] != b"[":
+        if _begins_with_a_line_of_its_own(body):
+            return decode_lines(body, max_events=max_events), True
         return [_decode_one(body, syntax_is_fatal=True)], False
     try:
         events = _decode_many(body, max_events)
@@ -114,6 +116,18 @@ def _elements(body: bytes, fault: msgspec.DecodeError) -> list[bytes]:
 def _skip(text: str, place: int) -> int:
     match = _BLANK.match(text, place)
     return match.end() if match else place
+
+
+def _begins_with_a_line_of_its_own(body: bytes) -> bool:
+    """Whether more follows a first line that is JSON by itself: lines of events whose content type does not say so."""
+    first, _, rest = body.lstrip().partition(b"\n")
+    if not rest.strip():
+        return False
+    try:
+        _any.decode(first)
+    except _SYNTAX_ERRORS:
+        return False
+    return True
 
 
 def decode_lines(body: bytes, *, max_events: int) -> Sequence[EventIn | Rejection]:

@@ -48,8 +48,8 @@ class DemoCustomer:
 
 
 CUSTOMERS = (
-    DemoCustomer("acme", "Acme Retail", "anna@acme.example", {"tier": "standard"}, "", 8, 130),
-    DemoCustomer("globex", "Globex Logistics", "george@globex.example", {"tier": "standard"}, "Europe/Berlin", 4, 60),
+    DemoCustomer("acme", "Acme Retail", "anna@acme.example", {"tier": "standard"}, "", 20, 50),
+    DemoCustomer("globex", "Globex Logistics", "george@globex.example", {"tier": "standard"}, "Europe/Berlin", 12, 25),
     DemoCustomer("initech", "Initech", "ines@initech.example", {"tier": "scale"}, "America/New_York", 30, 120),
     DemoCustomer("umbrella", "Umbrella Health", "uma@umbrella.example", {"tier": "standard"}, "Asia/Kolkata", 2, 25),
 )

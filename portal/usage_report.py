@@ -71,14 +71,22 @@ def adds_up(meter: Meter) -> bool:
 
 
 def usage_report(
-    customer: Customer, meter: Meter, period: Period, *, zone: ZoneInfo, group: str, now: datetime
+    customer: Customer,
+    meter: Meter,
+    period: Period,
+    *,
+    zone: ZoneInfo,
+    group: str,
+    now: datetime,
+    most: int = MOST_SERIES,
 ) -> UsageReport:
-    """Usage up to the day that `now` is in; days without usage are 0. `group` is a dimension, or empty for none."""
+    """Usage up to the day that `now` is in; days without usage are 0. `group` is a dimension, or empty for none;
+    of more than `most` groups the smaller ones are taken together."""
     days = [day for day in windows(period, "day", zone) if day.start <= now]
     total = _column("Total", read_usage(customer, [meter], [*days, period]), meter, len(days), ())
-    groups, left_out = _groups(customer, meter, days, period, group) if group else ([], 0)
+    groups, left_out = _groups(customer, meter, days, period, group, most) if group else ([], 0)
     # Only what adds up may be stacked.
-    drawn = groups if groups and adds_up(meter) else [total]
+    drawn = groups if groups and adds_up(meter) and len(groups) <= MOST_SERIES + 1 else [total]
     chart = bar_chart(
         day_slots(period, zone, now),
         [Series(column.name, column.values) for column in drawn],
@@ -100,13 +108,15 @@ def usage_report(
 
 
 def _groups(
-    customer: Customer, meter: Meter, days: Sequence[Period], period: Period, group: str
+    customer: Customer, meter: Meter, days: Sequence[Period], period: Period, group: str, most: int
 ) -> tuple[list[UsageColumn], int]:
     """The greatest groups, and the others as one where they can be taken together."""
     usage = read_usage(customer, [meter], [*days, period], group_by=[group])
     whole = len(days)
     ranked = sorted(usage.groups(meter), key=lambda one: usage.quantity(meter, whole, one), reverse=True)
-    shown, others = ranked[:MOST_SERIES], ranked[MOST_SERIES:]
+    # A single other one is shown as itself.
+    shown = ranked if len(ranked) == most + 1 else ranked[:most]
+    others = ranked[len(shown) :]
     columns = [_column(one[0] or NO_VALUE, usage, meter, whole, one) for one in shown]
     if others and merges(meter.aggregation):
         columns.append(_merged(usage, meter, whole, others))

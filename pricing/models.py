@@ -111,10 +111,18 @@ class Rate(models.Model):
         return parse_rate(self.parameters)
 
 
+def next_position() -> int:
+    """Behind all rules, with room in between."""
+    highest = AssignmentRule.objects.aggregate(highest=models.Max("position"))["highest"]
+    return 10 if highest is None else int(highest) + 10
+
+
 class AssignmentRule(models.Model):
     """Which plan a new customer gets: the first rule, by position, all of whose conditions hold."""
 
-    position = models.PositiveIntegerField(default=10, help_text="Rules are tried from the lowest to the highest.")
+    position = models.PositiveIntegerField(
+        default=next_position, unique=True, help_text="Rules are tried from the lowest to the highest."
+    )
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="assignment_rules")
     enabled = models.BooleanField(default=True)
 

@@ -85,12 +85,16 @@ def activate(plan: Plan) -> PlanVersion:
 
 @transaction.atomic
 def retire(plan: Plan) -> None:
-    """No new customer gets the plan; those on it stay. Raises ValidationError for a plan that is not active."""
+    """No new customer gets the plan, also not by default; those on it stay.
+
+    Raises ValidationError for a plan that is not active.
+    """
     plan = Plan.objects.select_for_update().get(pk=plan.pk)
     if plan.status != Plan.Status.ACTIVE:
         raise ValidationError("Only an active plan can be retired.")
     plan.status = Plan.Status.RETIRED
-    plan.save(update_fields=["status"])
+    plan.is_default = False
+    plan.save(update_fields=["status", "is_default"])
 
 
 @transaction.atomic

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from pricing.steps import ZERO, decimals, plain
+from meters.aggregation import plain
+from pricing.steps import ZERO, decimals
 
 LARGEST = Decimal(10) ** 24  # of a quantity, and of a price
 RATE_DECIMALS = 15  # of every number in a rate

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Self
 
+from meters.aggregation import plain
 from pricing.rate_fields import Fields
-from pricing.steps import PRORATED, ZERO, Step, StepKind, plain
+from pricing.steps import PRORATED, ZERO, Step, StepKind
 
 ROUND_UP, ROUND_DOWN, PRORATE = "round_up", "round_down", "prorate"
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
+from meters.aggregation import plain
 from pricing.rate_fields import MAX_SCALE, Fields, RateError
 from pricing.rate_models import MODELS, RateModel
-from pricing.steps import EXACT, ZERO, Step, StepKind, decimals, plain
+from pricing.steps import EXACT, ZERO, Step, StepKind, decimals
 
 # Single events stay below 10^24; this is more than any number of them sums up to, and EXACT holds it.
 LARGEST_QUANTITY = Decimal(10) ** 40

@@ -20,6 +20,8 @@ from decimal import (
 from enum import StrEnum
 from typing import Self
 
+from meters.aggregation import plain
+
 ZERO = Decimal(0)
 
 # A quantity has at most 41 digits before the point and 60 after it, a price 25 and 15, so a product needs 141
@@ -41,14 +43,6 @@ PRORATED = Context(
     Emax=MAX_EMAX,
     traps=[InvalidOperation, DivisionByZero, Overflow, Underflow],
 )
-
-
-def plain(value: Decimal) -> str:
-    """A decimal in plain notation, without exponent, trailing zeros or a negative zero: "1000", "0.0004"."""
-    if not value:
-        return "0"
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def decimals(value: Decimal) -> int:

@@ -9,6 +9,7 @@ from rest_framework import mixins, serializers, viewsets
 from invoices.api.serializers import InvoiceSerializer
 from invoices.models import Invoice, InvoiceLine
 from meters.api.pagination import CursorPagination
+from meters.api.serializers import ByKey
 from meters.models import Customer
 
 
@@ -17,7 +18,7 @@ class NewestFirst(CursorPagination):
 
 
 class InvoiceQuery(serializers.Serializer[Any]):
-    customer = serializers.SlugRelatedField(slug_field="key", queryset=Customer.objects.all())
+    customer = ByKey(queryset=Customer.objects.all())
     status = serializers.ChoiceField(Invoice.Status.choices, required=False)
 
 

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 
 from meters.api.problems import Problem
 
+GZIP_MAGIC = b"\x1f\x8b"
 MAX_SMALL_BODY = 1024 * 1024
 JSON_LINES = {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
 
@@ -26,7 +27,8 @@ def read_body(request: Request) -> bytes:
     body: bytes = request._request.read()
     match request.headers.get("Content-Encoding", "identity").strip().lower():
         case "identity" | "":
-            return body
+            # JSON never begins like this, so what does is gzip that does not say so.
+            return _gunzip(body, limit) if body.startswith(GZIP_MAGIC) else body
         case "gzip":
             return _gunzip(body, limit)
         case other:

@@ -81,7 +81,7 @@ class EventsView(APIView):
 
     @extend_schema(
         operation_id="record_events",
-        request={"application/json": EVENT_IN},
+        request={"application/json": EVENT_IN, "application/x-ndjson": EVENT_IN},
         responses={200: ANSWER, 422: ANSWER},
         examples=[EVENT],
     )

@@ -9,6 +9,15 @@ from meters.metering import save_meter
 from meters.models import Customer, Meter
 
 
+class ByKey(serializers.SlugRelatedField[Any]):
+    """A customer or a meter, named by its key."""
+
+    default_error_messages = {"does_not_exist": "There is none with the key {value!r}."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(slug_field="key", **kwargs)
+
+
 class TraitsField(serializers.DictField):
     """Names with text values; a name is held to what a value is."""
 

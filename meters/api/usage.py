@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from meters.aggregation import plain
 from meters.api.problems import Problem
+from meters.api.serializers import ByKey
 from meters.models import Customer, Meter, valid_time_zone
 from meters.periods import Period, month_of, windows
 from meters.usage import read_usage
@@ -25,8 +26,8 @@ FIRST_YEAR, LAST_YEAR = 1970, 2200
 class UsageQuery(serializers.Serializer[Any]):
     """The query string. `from` and `to` default to the customer's running month."""
 
-    customer = serializers.SlugRelatedField(slug_field="key", queryset=Customer.objects.all())
-    meter = serializers.SlugRelatedField(slug_field="key", queryset=Meter.objects.all())
+    customer = ByKey(queryset=Customer.objects.all())
+    meter = ByKey(queryset=Meter.objects.all())
     to = serializers.DateTimeField(required=False, default_timezone=UTC)
     window = serializers.ChoiceField(["none", "hour", "day", "month"], default="none")
     time_zone = serializers.CharField(required=False, validators=[valid_time_zone])

@@ -11,7 +11,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from invoices.models import Invoice
-from invoices.services import grace_time
 from meters import words
 from meters.periods import Period, local_date
 from pricing.money import format_money, format_quantity
@@ -76,7 +75,7 @@ def period_end(invoice: Invoice) -> SafeString:
 @register.simple_tag
 def grace_end(invoice: Invoice) -> SafeString:
     """Until when late usage is still counted, as a <time>."""
-    end = invoice.period_end + grace_time()
+    end = invoice.closes_at
     return _time(end, words.instant_words(end, invoice.zone))
 
 

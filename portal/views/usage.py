@@ -8,11 +8,15 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
+from meters.aggregation import plain
 from meters.periods import local_date
 from portal.access import PortalRequest, for_customer, visible_invoices, visible_meters, wants_fragment
+from portal.charts import MOST_SERIES
 from portal.forms import UsageQuery, offered_months
 from portal.usage_report import UsageReport, usage_report
-from pricing.steps import plain
+
+# A file has room for every group; a page for the greatest.
+ALL_GROUPS = 10_000
 
 
 @require_safe
@@ -35,7 +39,7 @@ def usage_csv(request: PortalRequest) -> HttpResponse:
     form = _query(request)
     if not form.is_valid():
         return HttpResponse(form.errors.as_text(), status=422, content_type="text/plain; charset=utf-8")
-    report = _report(request, form)
+    report = _report(request, form, most=ALL_GROUPS)
     name = f"usage-{report.meter.key}-{local_date(report.period.start, report.zone):%Y-%m}.csv"
     response = HttpResponse(
         content_type="text/csv; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="{name}"'}
@@ -60,7 +64,7 @@ def _query(request: PortalRequest) -> UsageQuery:
     )
 
 
-def _report(request: PortalRequest, form: UsageQuery) -> UsageReport:
+def _report(request: PortalRequest, form: UsageQuery, most: int = MOST_SERIES) -> UsageReport:
     return usage_report(
         request.customer,
         form.chosen_meter,
@@ -68,9 +72,10 @@ def _report(request: PortalRequest, form: UsageQuery) -> UsageReport:
         zone=request.customer.zone,
         group=form.cleaned_data["group"],
         now=timezone.now(),
+        most=most,
     )
 
 
 def _cell(text: str) -> str:
     """Text that a spreadsheet does not take for a formula: senders choose the values of dimensions."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n", " ", ";", "\uff1d") else text

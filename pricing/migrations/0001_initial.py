@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
             name='AssignmentRule',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveIntegerField(default=10, help_text='Rules are tried from the lowest to the highest.')),
+                ('position', models.PositiveIntegerField(default=pricing.models.next_position, help_text='Rules are tried from the lowest to the highest.', unique=True)),
                 ('enabled', models.BooleanField(default=True)),
                 ('plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='assignment_rules', to='pricing.plan')),
             ],

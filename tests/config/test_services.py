@@ -90,9 +90,10 @@ def owner(folder: Path) -> Iterator[Owner]:
     def make() -> "subprocess.Popen[str]":
         started.append(
             subprocess.Popen(
-                [*OWNER, "import time; print('up', flush=True); time.sleep(60)"],
+                [*OWNER, "import sys; print('up', flush=True); sys.stdin.read()"],
                 cwd=BASE_DIR,
                 env=without_urls() | {"TOLLMETER_DATA": str(folder)},
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
             )
@@ -105,6 +106,8 @@ def owner(folder: Path) -> Iterator[Owner]:
     for process in started:
         process.kill()
         process.wait()
+        if process.stdin:
+            process.stdin.close()  # which ends the command that outlived its owner
         Ledger(folder).end_all()
 
 
@@ -249,7 +252,11 @@ def test_servers_that_no_ledger_names_are_found_by_the_folder_they_work_in(
 
 
 def test_a_process_that_merely_has_the_pid_of_a_child_is_left_alone(tmp_path: Path) -> None:
-    with subprocess.Popen(["sleep", "60"]) as other:
+    # As a server does, and unlike a child of a shell that ignores the signal, this one ends when it is interrupted.
+    waiting = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_DFL); print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", waiting], stdout=subprocess.PIPE) as other:
+        assert other.stdout
+        other.stdout.readline()
         created = psutil.Process(other.pid).create_time()
         (tmp_path / "processes.json").write_text(json.dumps([[other.pid, created - 3600, "postgres"]]))
         assert Ledger(tmp_path).end_all() == []

@@ -79,6 +79,15 @@ class TestTheOpenInvoice:
         assert sum(row.amount for row in rows_of(line)) == line.amount
         assert line.rate == STORY_RATE
 
+    def test_says_where_it_rounds(self, db: None) -> None:
+        meter = make_meter()
+        customer = make_customer("acme")
+        put_on(customer, make_plan("Fine", {meter: {"model": "per_unit", "unit_price": "0.0033"}}), NOW.date())
+        for calls, words in ((1, "$0.0033 is rounded to $0.00."), (500, "500 calls x $0.0033 = $1.65.")):
+            send("acme", "ApiCalls", calls - live_invoice(customer).lines.get().quantity)
+            run_sweep()
+            assert sentences_of(live_invoice(customer).lines.get())[-1] == words
+
     def test_is_computed_twice_without_effect(self, acme: Customer) -> None:
         send("acme", "ApiCalls", 12300)
         run_sweep()

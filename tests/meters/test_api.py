@@ -140,6 +140,13 @@ class TestEvents:
             }
         ]
 
+    def test_lines_and_gzip_are_recognised_without_their_headers(self, api) -> None:
+        lines = b"\n".join(json.dumps(one(id=str(i))).encode() for i in range(3))
+        assert self.post(api("ingest"), lines).json()["accepted"] == 3
+        assert self.post(api("ingest"), gzip.compress(lines)).json()["duplicate"] == 3
+        pretty = json.dumps(one(id="pretty"), indent=2).encode()
+        assert self.post(api("ingest"), pretty + b"\n").json()["accepted"] == 1
+
     def test_every_member_of_a_gzip_body_counts(self, api) -> None:
         body = b"".join(gzip.compress(json.dumps(one(id=str(i))).encode() + b"\n") for i in range(3))
         headers = {"content_type": "application/x-ndjson", "HTTP_CONTENT_ENCODING": "gzip"}

@@ -32,7 +32,7 @@ def test_it_tells_what_is_owed_and_where_it_is_heading(owner: Client) -> None:
     # 12,300 calls in 17.6 days make 20,978 in 30: 16 blocks.
     assert "Projected about $80.00" in page
     assert "Last period $5.00 1–31 Oct 2026" in page
-    assert "Next invoice 1 Dec 2026" in page
+    assert "Next invoice 2 Dec 2026" in page
 
 
 def test_it_says_why(owner: Client) -> None:

@@ -47,14 +47,23 @@ def test_usage_without_the_dimension_is_a_group(owner: Client) -> None:
     assert "Day not set Calls" in text(owner, "/usage/?group=target")
 
 
-def test_more_than_six_groups_are_six_and_the_others(owner: Client, acme: Customer) -> None:
+def test_more_than_six_groups_are_six_and_the_others_and_all_in_the_file(owner: Client, acme: Customer) -> None:
     for number in range(9):
         send("acme", "ApiCalls", 10 ** (number % 3), source=f"s{number}", time=datetime(2026, 9, 4, tzinfo=UTC))
+    page = text(owner, "/usage/?period=2026-09&group=source")
+    assert "Day s2 s5 s8 s1 s4 s7 3 others Calls" in page
+    assert "Total 100 100 100 10 10 10 3 333" in page
     table = rows(owner, "period=2026-09&group=source")
-    assert table[0] == ["day", "s2", "s5", "s8", "s1", "s4", "s7", "3 others", "API calls (calls)"]
-    assert table[4] == ["2026-09-04", "100", "100", "100", "10", "10", "10", "3", "333"]
-    assert table[-1] == ["total", "100", "100", "100", "10", "10", "10", "3", "333"]
+    assert table[0] == ["day", "s2", "s5", "s8", "s1", "s4", "s7", "s0", "s3", "s6", "API calls (calls)"]
+    assert table[4] == ["2026-09-04", "100", "100", "100", "10", "10", "10", "1", "1", "1", "333"]
+    assert table[-1] == ["total", "100", "100", "100", "10", "10", "10", "1", "1", "1", "333"]
     assert len(table) == 32
+
+
+def test_a_seventh_group_is_shown_as_itself(owner: Client, acme: Customer) -> None:
+    for number in range(7):
+        send("acme", "ApiCalls", 10, source=f"s{number}", time=datetime(2026, 9, 4, tzinfo=UTC))
+    assert "Day s0 s1 s2 s3 s4 s5 s6 Calls" in text(owner, "/usage/?period=2026-09&group=source")
 
 
 def test_different_values_are_not_added_up(owner: Client, acme: Customer) -> None:

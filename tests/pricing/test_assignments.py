@@ -21,8 +21,8 @@ from tests.racing import race
 TODAY = date(2026, 11, 22)
 
 
-def rule(plan: Plan, position: int = 10, **traits: str) -> AssignmentRule:
-    made = AssignmentRule.objects.create(plan=plan, position=position)
+def rule(plan: Plan, position: int | None = None, **traits: str) -> AssignmentRule:
+    made = AssignmentRule.objects.create(plan=plan, **({} if position is None else {"position": position}))
     for trait, value in traits.items():
         made.conditions.create(trait=trait, value=value)
     return made

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from meters.aggregation import plain
 from pricing.rates import RateError, Step, StepKind, charge, parse_rate
-from pricing.steps import EXACT, StepError, plain
+from pricing.steps import EXACT, StepError
 
 STORY = {"model": "block", "block_size": "1000", "block_price": "5", "included_units": "5000"}
 PER_UNIT = {"model": "per_unit", "unit_price": "0.01"}

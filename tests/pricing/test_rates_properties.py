@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from meters.aggregation import plain
 from pricing.rates import RateError, Step, charge, parse_rate
-from pricing.steps import EXACT, plain
+from pricing.steps import EXACT
 
 ZERO = Decimal(0)
 

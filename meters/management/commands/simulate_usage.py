@@ -34,7 +34,7 @@ def job(customers: list[str], meter: str, chance: random.Random) -> dict[str, An
         "customer": chance.choice(customers),
         "meter": meter,
         "time": datetime.now(UTC).isoformat(),
-        "value": str(chance.randint(1, 8)),
+        "value": str(chance.randint(1, 5)),
         "dimensions": {"source": source, "target": target, "connection": f"{source}-{target}"},
     }
 
