@@ -13,9 +13,9 @@ from django.utils.safestring import SafeString
 from invoices.admin.invoice_page import audit_trail, explained_lines
 from invoices.models import Invoice, InvoiceLine
 from invoices.services import recalculate
-from meters.admin.base import ModelAdmin, ReadOnly, chip, link, require
+from meters.admin.base import ModelAdmin, ReadOnly, chip, instant, link, require
 from meters.periods import next_month
-from meters.words import period_words, short_day_words
+from meters.words import period_words
 from pricing.money import format_money
 
 CHIPS = {
@@ -65,7 +65,7 @@ class UnpricedFilter(admin.SimpleListFilter):
 
 @admin.register(Invoice)
 class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
-    list_display = ["label", "customer", "period", "statuses", "amount", "updated"]
+    list_display = ["label", "customer", "amount", "statuses", "period", "updated"]
     list_display_links = ["label"]
     list_filter = ["status", MonthFilter, UnpricedFilter]
     list_select_related = ["customer"]
@@ -76,18 +76,16 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
     search_help_text = "Number or customer"
     actions = ["recalculate_selected"]
     change_form_template = "admin/invoices/invoice/change_form.html"
-    readonly_fields = [
-        "customer_link",
-        "plan_link",
-        "period",
-        "status_chip",
-        "amount",
-        "usage_version",
-        "usage_at",
-        "computed_at",
-        "finalized_at",
-    ]
-    fields = [*readonly_fields]
+    readonly_fields = ["customer_link", "plan_link", "period_in_zone", "status_chip", "amount"]
+    readonly_fields += ["counted_until", "computed", "closing", "finalized", "usage_version"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Invoice | None = None) -> Any:
+        last = "closing" if obj is not None and obj.is_live else "finalized"
+        shown = ["customer_link", "plan_link", "period_in_zone", "status_chip", "amount", "counted_until", "computed"]
+        return [
+            (None, {"fields": [*shown, last]}),
+            ("For support", {"fields": ["usage_version"], "classes": ["collapse"]}),
+        ]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Invoice]":
         unpriced = InvoiceLine.objects.filter(invoice=OuterRef("pk"), kind=InvoiceLine.Kind.UNPRICED)
@@ -119,9 +117,29 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
         shown = [self.status_chip(invoice), *([chip("Unpriced", "bad")] if invoice.has_unpriced else [])]
         return format_html_join(" ", "{}", ([part] for part in shown))
 
-    @admin.display(description="updated (UTC)", ordering="computed_at")
+    @admin.display(description="updated", ordering="computed_at")
     def updated(self, invoice: Invoice) -> str:
-        return f"{short_day_words(invoice.computed_at)} {invoice.computed_at:%H:%M}" if invoice.computed_at else ""
+        return instant(invoice.computed_at)
+
+    @admin.display(description="period")
+    def period_in_zone(self, invoice: Invoice) -> str:
+        return f"{self.period(invoice)}, days of {invoice.time_zone}"
+
+    @admin.display(description="counts usage received until")
+    def counted_until(self, invoice: Invoice) -> str:
+        return instant(invoice.usage_at) or "no usage yet"
+
+    @admin.display(description="computed at")
+    def computed(self, invoice: Invoice) -> str:
+        return instant(invoice.computed_at) or "not yet"
+
+    @admin.display(description="becomes final at")
+    def closing(self, invoice: Invoice) -> str:
+        return f"{instant(invoice.closes_at)}; late usage of the period counts until then"
+
+    @admin.display(description="final since")
+    def finalized(self, invoice: Invoice) -> str:
+        return instant(invoice.finalized_at) or "-"
 
     @admin.display(description="customer")
     def customer_link(self, invoice: Invoice) -> SafeString:
@@ -140,7 +158,12 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
         context: dict[str, Any] = {}
         if invoice is not None:
             may = invoice.is_live and self.has_recalculate_permission(request)
-            context = {"lines": explained_lines(invoice), "events": audit_trail(invoice), "may_recalculate": may}
+            context = {
+                "lines": explained_lines(invoice),
+                "total": self.amount(invoice),
+                "events": audit_trail(invoice),
+                "may_recalculate": may,
+            }
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     # --- Computing anew ---

@@ -1,7 +1,9 @@
 """What the staff pages of all apps share."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import admin
@@ -10,6 +12,8 @@ from django.db import models, transaction
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from meters.words import instant_words
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin
@@ -97,6 +101,11 @@ def messages_of(error: ValidationError) -> str:
 def chip(label: str, kind: str) -> SafeString:
     """A status in a coloured pill. `kind`: good, busy, quiet or bad."""
     return format_html('<span class="chip chip-{}">{}</span>', kind, label)
+
+
+def instant(moment: datetime | None) -> str:
+    """ "2 Dec 2026, 14:02 UTC": one way to write a moment on all staff pages."""
+    return instant_words(moment, ZoneInfo("UTC")) if moment else ""
 
 
 def number(value: Decimal) -> str:

@@ -11,6 +11,7 @@ from meters.admin.fields import TraitsField, can_be_typed, time_zone_choices
 from meters.admin.usage_page import usage_page
 from meters.customers import EDITABLE, create_customer, update_customer
 from meters.models import Customer
+from meters.words import day_words
 
 Link = tuple[str, str]
 
@@ -53,14 +54,14 @@ class CustomerAdmin(ServiceAdmin, KeepsRows, ModelAdmin[Customer]):
 
     @admin.display(description="created", ordering="created_at")
     def created(self, customer: Customer) -> str:
-        return f"{customer.created_at:%Y-%m-%d}"
+        return day_words(customer.created_at.date())
 
     def get_fields(self, request: HttpRequest, obj: Customer | None = None) -> Any:
         fields = ["key", "name", "email", "time_zone", "traits"]
-        return [*fields, "source", "created_at"] if obj else fields
+        return [*fields, "source", "created"] if obj else fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Customer | None = None) -> list[str]:
-        return ["key", "source", "created_at"] if obj else []
+        return ["key", "source", "created"] if obj else []
 
     def links(self, customer: Customer) -> list[Link]:
         """Where else to look: label and address, shown at the top of a customer's page."""

@@ -10,6 +10,11 @@ from meters.admin.fields import NamesField
 from meters.metering import FIXED_ONCE_USED, has_usage, save_meter
 from meters.models import Meter
 
+# The style sheet shows the field only beside the aggregation that needs it.
+HELP = {
+    "unique_dimension": "Only for “Number of different values of a dimension”: which dimension, for example user_id.",
+}
+
 
 class MeterForm(ServiceForm):
     dimensions = NamesField(
@@ -39,6 +44,9 @@ class MeterAdmin(ServiceAdmin, KeepsRows, ModelAdmin[Meter]):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Meter | None = None) -> Any:
         return FIXED_ONCE_USED if obj is not None and has_usage(obj) else ()
+
+    def get_form(self, request: HttpRequest, obj: Meter | None = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change, **({"help_texts": HELP} | kwargs))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

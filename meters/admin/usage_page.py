@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from meters.admin.base import number, require
+from meters.admin.base import instant, number, require
 from meters.models import Customer, Meter
 from meters.periods import Period, local_date, local_midnight, next_month, windows
 from meters.usage import read_usage
@@ -42,6 +42,18 @@ class UsageTable:
     meters: Sequence[Meter]
     rows: Sequence[tuple[date, Sequence[str]]]
     totals: Sequence[str]
+
+    @property
+    def headings(self) -> list[tuple[str, str]]:
+        """Each meter's name, with its unit where the name does not end in it: "API calls" counts calls."""
+        return [(str(meter), "" if _says_unit(str(meter), meter.unit) else meter.unit) for meter in self.meters]
+
+
+def _says_unit(name: str, unit: str) -> bool:
+    # A meter without a name is called by its key: ApiCalls, api_calls.
+    words, unit_words = (re.split(r"[\s_.-]+|(?<=[a-z])(?=[A-Z])", text) for text in (name, unit))
+    said = [word.lower() for word in words[-len(unit_words) :]]
+    return said == [word.lower() for word in unit_words]
 
 
 def usage_table(customer: Customer, month: date, *, now: datetime) -> UsageTable:
@@ -79,6 +91,6 @@ def usage_page(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest, pk: i
         "previous": (month - timedelta(days=1)).replace(day=1),
         "next": next_month(month) if month < this_month else None,
         "zone": customer.zone.key,
-        "read_at": now.astimezone(UTC),
+        "read_at": instant(now),
     }
     return TemplateResponse(request, "admin/meters/customer/usage.html", context)

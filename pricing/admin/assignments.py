@@ -8,8 +8,16 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from meters.admin.base import KeepsRows, ModelAdmin, ServiceAdmin, ServiceForm, chip
+from meters.words import day_words
 from pricing.assignments import assign, end
 from pricing.models import Assignment, Plan
+
+NOT_IN_PLACE = "It does not take the place of a plan that the customer is on already: end that one first."
+HELP = {
+    "plan": NOT_IN_PLACE,
+    "starts_on": "The first day on the plan. Usage from that day on is billed, also where it has come in already.",
+    "ends_on": "The first day no longer on the plan.",
+}
 
 
 class NewAssignmentForm(ServiceForm):
@@ -61,9 +69,23 @@ def running(today: Any) -> Q:
     return Q(starts_on__lte=today) & (Q(ends_on=None) | Q(ends_on__gt=today))
 
 
+def state_chip(assignment: Assignment) -> SafeString:
+    today = timezone.localdate()
+    if assignment.starts_on > today:
+        return chip("Begins later", "busy")
+    if assignment.ends_on is not None and assignment.ends_on <= today:
+        return chip("Over", "quiet")
+    return chip("Running", "good")
+
+
+def why(assignment: Assignment) -> str:
+    """What put the customer on the plan: "Rule 10: Basic", "Default plan", "Staff"."""
+    return str(assignment.rule or assignment.get_source_display())
+
+
 @admin.register(Assignment)
 class AssignmentAdmin(ServiceAdmin, KeepsRows, ModelAdmin[Assignment]):
-    list_display = ["customer", "plan", "starts_on", "ends_on", "state", "why"]
+    list_display = ["customer", "plan", "state", "first_day", "end_day", "why"]
     list_filter = [RunningFilter, "source", "plan"]
     list_select_related = ["customer", "plan", "rule__plan"]
     search_fields = ["customer__key", "customer__name"]
@@ -72,7 +94,10 @@ class AssignmentAdmin(ServiceAdmin, KeepsRows, ModelAdmin[Assignment]):
     autocomplete_fields = ["customer"]
 
     def get_form(self, request: HttpRequest, obj: Assignment | None = None, change: bool = False, **kwargs: Any) -> Any:
-        return super().get_form(request, obj, change, **({"form": EndForm if obj else NewAssignmentForm} | kwargs))
+        own = {"form": EndForm, "help_texts": {"ends_on": HELP["ends_on"]}}
+        if obj is None:
+            own = {"form": NewAssignmentForm, "help_texts": HELP}
+        return super().get_form(request, obj, change, **(own | kwargs))
 
     def get_fields(self, request: HttpRequest, obj: Assignment | None = None) -> Any:
         fields = ["customer", "plan", "starts_on", "ends_on"]
@@ -89,15 +114,18 @@ class AssignmentAdmin(ServiceAdmin, KeepsRows, ModelAdmin[Assignment]):
             kwargs["queryset"] = Plan.objects.filter(status=Plan.Status.ACTIVE)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
+    @admin.display(description="from", ordering="starts_on")
+    def first_day(self, assignment: Assignment) -> str:
+        return day_words(assignment.starts_on)
+
+    @admin.display(description="to, not included", ordering="ends_on")
+    def end_day(self, assignment: Assignment) -> str:
+        return day_words(assignment.ends_on) if assignment.ends_on else "no end"
+
     @admin.display(description="state")
     def state(self, assignment: Assignment) -> SafeString:
-        today = timezone.localdate()
-        if assignment.starts_on > today:
-            return chip("Begins later", "busy")
-        if assignment.ends_on is not None and assignment.ends_on <= today:
-            return chip("Over", "quiet")
-        return chip("Running", "good")
+        return state_chip(assignment)
 
     @admin.display(description="by")
     def why(self, assignment: Assignment) -> str:
-        return str(assignment.rule or assignment.get_source_display())
+        return why(assignment)

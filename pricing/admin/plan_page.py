@@ -9,6 +9,7 @@ from django import forms
 from django.http import QueryDict
 from django.utils import timezone
 
+from meters.admin.base import instant
 from pricing.admin.assignments import running
 from pricing.admin.rate_form import items_to_add, worded
 from pricing.explain import Row, describe_rate, rows
@@ -33,6 +34,18 @@ class Price:
 class Version:
     version: PlanVersion
     prices: Sequence[Price]
+
+    @property
+    def active_from(self) -> str:
+        return instant(self.version.activated_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A version that another took over from; periods that began under it keep its prices."""
+
+    shown: Version
+    active_to: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +92,7 @@ def plan_page(plan: Plan, query: QueryDict) -> dict[str, Any]:
     return {
         "draft": _shown(draft) if draft else None,
         "active": _shown(active) if active else None,
-        "older": _versions(plan, [PlanVersion.Status.SUPERSEDED]),
+        "older": _older(plan, active),
         "items_left": draft is not None and items_to_add(draft).exists(),
         "customers": Assignment.objects.filter(running(timezone.localdate()), plan=plan).count(),
         "can_activate": bool(active or (draft and draft.rates.all())),
@@ -91,6 +104,14 @@ def plan_page(plan: Plan, query: QueryDict) -> dict[str, Any]:
 def _versions(plan: Plan, statuses: list[Any]) -> list[PlanVersion]:
     found = plan.versions.filter(status__in=statuses).order_by("-number")
     return list(found.prefetch_related("rates__product_item__meter"))
+
+
+def _older(plan: Plan, active: PlanVersion | None) -> list[Earlier]:
+    earlier, end = [], active.activated_at if active else None
+    for version in _versions(plan, [PlanVersion.Status.SUPERSEDED]):
+        earlier.append(Earlier(_shown(version), instant(end)))
+        end = version.activated_at
+    return earlier
 
 
 def _shown(version: PlanVersion) -> Version:

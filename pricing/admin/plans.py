@@ -17,9 +17,10 @@ from pricing.admin import rate_pages
 from pricing.admin.assignments import running
 from pricing.admin.plan_page import plan_page
 from pricing.models import Assignment, Plan, PlanVersion, Rate
-from pricing.plans import activate, discard_draft, draft_version, retire, set_default
+from pricing.plans import activate, active_version, discard_draft, draft_version, retire, set_default
 
 CHIPS = {Plan.Status.DRAFT: "busy", Plan.Status.ACTIVE: "good", Plan.Status.RETIRED: "quiet"}
+WAS_DEFAULT = "It was the default plan: new customers that no rule matches get no plan until you choose another."
 
 
 class PlanForm(ModelForm[Plan]):
@@ -37,7 +38,7 @@ class PlanForm(ModelForm[Plan]):
 @admin.register(Plan)
 class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
     form = PlanForm
-    list_display = ["key", "name", "status_chip", "is_default", "rate_count", "customer_count"]
+    list_display = ["key", "name", "status_chip", "customer_count", "rate_count", "is_default"]
     list_filter = ["status"]
     search_fields = ["key", "name"]
     fields = ["key", "name", "description", "default_plan"]
@@ -117,12 +118,20 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
         return [*own, *super().get_urls()]
 
     def activate_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self._do(request, pk, lambda plan: f"{activate(plan)} is active.")
+        def run(plan: Plan) -> str:
+            before, active = active_version(plan), activate(plan)
+            if before is None or before == active:
+                return f"{active} is active."
+            return f"{active} is active. Customers stay on the prices of v{before.number} until their next period."
+
+        return self._do(request, pk, run)
 
     def retire_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         def run(plan: Plan) -> str:
+            was_default = plan.is_default
             retire(plan)
-            return f"{plan} is retired: no new customer gets it."
+            done = f"{plan} is retired: no new customer gets it."
+            return f"{done} {WAS_DEFAULT}" if was_default else done
 
         return self._do(request, pk, run)
 

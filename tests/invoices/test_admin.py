@@ -11,6 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from invoices.models import Invoice
 from invoices.services import close
+from meters.admin.base import instant
 from tests.factories import STORY_RATE, live_invoice, make_customer, make_meter, make_plan, put_on, run_sweep, send
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +47,22 @@ def test_every_line_is_explained(staff: Client, invoice: Invoice) -> None:
     assert "7,300 calls = 8 blocks x $5.00" in shown
     assert "$40.00" in shown
     assert "Opened" in shown
+
+
+def test_the_page_says_what_the_figures_are_of(staff: Client, invoice: Invoice) -> None:
+    rate = {"model": "graduated", "included_units": "10"}
+    rate["tiers"] = [{"up_to": "100", "unit_price": "2"}, {"up_to": None, "unit_price": "1"}]  # type: ignore[assignment]
+    invoice.lines.update(rate=rate)
+    shown = text(staff.get(page(invoice)))
+    assert "<div>10 calls free, then:</div><div>" in shown
+    assert '<span>Total so far</span> <strong class="number">$40.00</strong>' in shown
+    for moment in (invoice.usage_at, invoice.computed_at, invoice.closes_at):
+        assert instant(moment) in shown
+    close(invoice.pk, now=invoice.period_end + timedelta(days=2))
+    invoice.refresh_from_db()
+    shown = text(staff.get(page(invoice)))
+    assert "<span>Total</span>" in shown
+    assert instant(invoice.finalized_at) in shown
 
 
 def test_invoices_are_read_only(staff: Client, invoice: Invoice) -> None:

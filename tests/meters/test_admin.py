@@ -14,6 +14,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from config.admin import TollmeterAdminSite
+from meters.admin.usage_page import UsageTable
 from meters.keys import find
 from meters.models import ApiKey, Customer, Event, Meter
 from pricing.models import ProductItem
@@ -175,6 +176,21 @@ def test_usage_by_day_in_the_customers_own_days(staff: Client) -> None:
     assert list(table.totals) == ["1,234", "7"]
     bad = staff.get(f"/admin/meters/customer/{customer.pk}/usage/?month=2026-13")
     assert "Write the month as 2026-07." in text(bad)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "shown"),
+    [
+        ("API calls", "calls", ""),
+        ("API calls", "API calls", ""),
+        ("ApiCalls", "calls", ""),
+        ("Recalls", "calls", "calls"),
+        ("Seats", "", ""),
+    ],
+)
+def test_a_unit_is_said_where_the_name_does_not(name: str, unit: str, shown: str) -> None:
+    meter = Meter(key="Key", name=name, unit=unit)
+    assert UsageTable([meter], [], []).headings == [(name, shown)]
 
 
 # --- Events ---

@@ -52,7 +52,8 @@ def test_a_final_invoice_asks_for_nothing(owner: Client, october: Invoice) -> No
 
 def test_an_open_invoice_says_that_it_is_an_estimate(owner: Client, november: Invoice) -> None:
     page = text(owner, f"/invoices/{november.pk}/")
-    assert "Estimate. It follows usage until 1 Dec 2026, 00:00 UTC ; what arrives late still counts until 2 Dec 2026, 00:00 UTC ." in page
+    assert "Estimate. It follows usage until 1 Dec 2026, 00:00 UTC ; what arrives late still counts until" in page
+    assert "counts until 2 Dec 2026, 00:00 UTC ." in page
     assert "Updated 14:02 UTC" in page
     assert "Total so far $40.00" in page
 

@@ -1,5 +1,6 @@
 """The staff pages of pricing, through the forms that a browser posts."""
 
+import re
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from invoices.models import Invoice
+from meters.admin.base import instant
 from meters.models import Customer, Meter
 from pricing.models import Assignment, AssignmentRule, Plan, PlanVersion, ProductItem, Rate
 from tests.factories import STORY_RATE, live_invoice, make_customer, make_meter, make_plan, put_on, run_sweep, send
@@ -145,6 +147,29 @@ def test_an_active_plan_is_retired_and_taken_back(staff: Client) -> None:
     assert plan.status == Plan.Status.ACTIVE
 
 
+def test_switching_the_default_plan_off_says_what_that_leaves(staff: Client) -> None:
+    plan = make_plan("Basic", {make_meter(): STORY_RATE}, is_default=True)
+    assert "once it is off, new customers that no rule matches get no plan" in text(staff.get(page(plan)))
+    response = staff.post(page(plan, "retire"), follow=True)
+    assert "It was the default plan: new customers that no rule matches get no plan" in text(response)
+    staff.post(page(plan, "activate"))
+    assert "It was the default plan" not in text(staff.post(page(plan, "retire"), follow=True))
+
+
+def test_an_earlier_version_shows_its_prices_and_when_they_were_active(staff: Client) -> None:
+    meter = make_meter()
+    plan = make_plan("Basic", {meter: STORY_RATE})
+    staff.post(page(plan, "draft"))
+    rate = Rate.objects.get(plan_version__status="draft")
+    staff.post(page(plan, f"rates/{rate.pk}"), NO_TIERS | {"model": "per_unit", "unit_price": "0.01"})
+    response = staff.post(page(plan, "activate"), follow=True)
+    assert "Basic v2 is active. Customers stay on the prices of v1 until their next period." in text(response)
+    earlier = text(response).split('<details class="earlier">')[1].split("</details>")[0]
+    assert "5,000 calls free, then $5.00 per started block of 1,000 calls" in earlier
+    first, second = plan.versions.order_by("number")
+    assert f"active from {instant(first.activated_at)} to {instant(second.activated_at)}" in earlier
+
+
 def test_prices_are_changed_in_a_new_version(staff: Client) -> None:
     meter = make_meter()
     plan = make_plan("Basic", {meter: STORY_RATE})
@@ -258,6 +283,56 @@ def test_a_rule_gives_new_customers_their_plan(staff: Client) -> None:
     assert "product = integration" in text(staff.get("/admin/pricing/assignmentrule/"))
 
 
+def test_a_new_rule_comes_behind_the_others(staff: Client) -> None:
+    plan = make_plan("Basic", {make_meter(): STORY_RATE})
+    AssignmentRule.objects.create(position=30, plan=plan)
+    add = "/admin/pricing/assignmentrule/add/"
+    assert 'name="position" value="40"' in text(staff.get(add))
+    taken = {"position": "30", "plan": str(plan.pk), "conditions-TOTAL_FORMS": "0", "conditions-INITIAL_FORMS": "0"}
+    assert "already exists" in staff.post(add, taken).context["adminform"].form.errors["position"][0]
+
+
+# --- Customers ---
+
+
+def test_a_new_customer_is_told_its_plan_and_why(staff: Client) -> None:
+    def add(key: str, traits: str = "") -> str:
+        return text(staff.post("/admin/meters/customer/add/", {"key": key, "traits": traits}, follow=True))
+
+    assert "The plan of acme: none, because no rule matches" in add("acme")
+    meter = make_meter()
+    make_plan("Basic", {meter: STORY_RATE}, is_default=True)
+    rule = AssignmentRule.objects.create(position=20, plan=make_plan("Special", {meter: STORY_RATE}))
+    rule.conditions.create(trait="country", value="de")
+    assert re.search(r"The plan of globex: Basic from [^,]+, as the default plan\.", add("globex"))
+    assert re.search(r"The plan of initech: Special from [^,]+, by rule 20\.", add("initech", "country=de"))
+
+
+def test_customers_are_found_by_whether_they_are_on_a_plan(staff: Client) -> None:
+    plan = make_plan("Basic", {make_meter(): STORY_RATE})
+    today = timezone.localdate()
+    put_on(make_customer("with"), plan, today)
+    put_on(make_customer("ahead"), plan, today + timedelta(days=40))
+    make_customer("without")
+    for value, keys in (("with", ["with"]), ("without", ["ahead", "without"]), ("other", ["ahead", "with", "without"])):
+        found = staff.get("/admin/meters/customer/", {"plan": value}).context["cl"].result_list
+        assert [customer.key for customer in found] == keys
+
+
+def test_the_customer_page_shows_the_plans(client: Client) -> None:
+    customer = make_customer("acme")
+    put_on(customer, make_plan("Basic", {make_meter(): STORY_RATE}), timezone.localdate())
+    user = User.objects.create_user("viewer", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_customer"))
+    client.force_login(user)
+    detail = f"/admin/meters/customer/{customer.pk}/change/"
+    assert "Basic" not in text(client.get(detail))
+    user.user_permissions.add(Permission.objects.get(codename="view_assignment"))
+    shown = text(client.get(detail))
+    assert f"/admin/pricing/assignment/{Assignment.objects.get().pk}/change/" in shown
+    assert "Assign a plan" not in shown
+
+
 # --- Assignments ---
 
 
@@ -327,6 +402,8 @@ def test_the_action_asks_and_then_assigns_whom_it_can(staff: Client) -> None:
     done = assign(staff, customers, apply="1", plan=str(plan.pk), starts_on=f"{timezone.localdate()}")
     assert "2 customers are on Basic" in text(done)
     assert "Not assigned: globex: ApiCalls is already priced by Other" in text(done)
+    assert done.context["customers"] == [customers[1]]
+    assert done.context["form"]["plan"].value() == str(plan.pk)
     assert Assignment.objects.filter(plan=plan).count() == 2
     assert Invoice.objects.filter(assignment__plan=plan).count() == 2
 
