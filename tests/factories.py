@@ -6,6 +6,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from django.utils import timezone
+
 from invoices import tasks
 from invoices.models import Invoice
 from meters.customers import create_customer
@@ -58,6 +60,12 @@ def event(
         dimensions=dimensions,
         **optional,
     )
+
+
+def json_event(**fields: Any) -> dict[str, Any]:
+    """An event of a moment ago as it is posted."""
+    moment = timezone.now().replace(microsecond=0).isoformat()
+    return {"customer": "acme", "meter": "ApiCalls", "time": moment} | fields
 
 
 def send(customer: str, meter: str, value: Any = 1, *, now: datetime | None = None, **fields: Any) -> Recorded:

@@ -16,10 +16,11 @@ class Command(BaseCommand):
         parser.add_argument("name", help="What the key is for, for example 'production gateway'.")
         parser.add_argument(
             "--scope",
-            action="append",
+            action="extend",
+            nargs="+",
             required=True,
             choices=ApiKey.Scope.values,
-            help="What the key may do; give it again for more than one.",
+            help="What the key may do: one or more of these.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,0 +1,39 @@
+"""The demo that `make run` fills."""
+
+from datetime import UTC, datetime
+
+import pytest
+import time_machine
+from django.db.models import Count, Sum
+
+from invoices import due
+from invoices.models import Invoice
+from meters.models import Customer, Event, UsageBucket
+from portal import demo
+from portal.models import Membership
+from pricing.models import Assignment
+
+
+@pytest.mark.django_db
+def test_it_has_customers_usage_and_months_of_final_invoices() -> None:
+    now = datetime(2026, 11, 22, 14, 30, tzinfo=UTC)
+    with time_machine.travel(now, tick=False):
+        assert not demo.is_filled()
+        demo.fill(now)
+        assert demo.is_filled()
+        assert due.stale_invoices(100) == []
+        assert due.due_invoices(now, 100) == []
+
+    assert Membership.objects.count() == Customer.objects.count() == len(demo.CUSTOMERS)
+    by_plan = Assignment.objects.values_list("plan__key").annotate(Count("pk")).order_by("plan__key")
+    assert list(by_plan) == [("AwesomeIntegrationApi", 3), ("AwesomeIntegrationApiScale", 1)]
+    for customer in Customer.objects.all():
+        statuses = list(customer.invoices.order_by("period_start").values_list("status", flat=True))
+        assert statuses == ["final"] * demo.MONTHS + ["open"]
+    numbers = sorted(Invoice.objects.filter(status="final").values_list("number", flat=True))
+    assert numbers == [f"2026-{number:04}" for number in range(1, 13)]
+    assert Invoice.objects.filter(customer__key="acme", total__gt=0).exists()
+    assert not Event.objects.filter(occurred_at__gt=now).exists()
+    assert UsageBucket.objects.aggregate(n=Sum("count"), total=Sum("sum")) == Event.objects.aggregate(
+        n=Count("sequence"), total=Sum("value")
+    )
