@@ -30,8 +30,14 @@ def sentences_of(line: InvoiceLine) -> list[str]:
     return said
 
 
+def notes_of(line: InvoiceLine) -> list[str]:
+    """The sentences that say more than the rows of the table do, to stand below it."""
+    told = [row.detail for row in rows_of(line)]
+    return [sentence for sentence in sentences_of(line) if not any(detail in sentence for detail in told)]
+
+
 def rate_text_of(line: InvoiceLine) -> list[str]:
-    """The rate in words, as it was when the line was computed."""
+    """The rate in words, as it was when the line was computed; nothing where there was none."""
     if line.rate is None:
-        return [UNPRICED]
+        return []
     return describe_rate(parse_rate(line.rate), unit=line.unit, currency=line.invoice.currency)

@@ -109,7 +109,7 @@ def _bill(invoice: Invoice, now: datetime) -> Bill:
         invoice=invoice,
         day=day_number(period, now, zone),
         days=days_in(period, zone),
-        lines=[explain(line, invoice.currency, by_item.get(line.product_item_id)) for line in invoice.lines.all()],
+        lines=[explain(line, by_item.get(line.product_item_id)) for line in invoice.lines.all()],
         projected=ahead.total if ahead else None,
         costs=_cost_table(invoice, period, zone, now),
     )

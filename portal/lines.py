@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from invoices.explained import notes_of, rate_text_of, rows_of, steps_of
 from invoices.models import Invoice, InvoiceLine
-from pricing.explain import Row, describe_rate, rows, sentences
-from pricing.rates import Step, StepKind, parse_rate
+from pricing.explain import Row
+from pricing.money import total_of
+from pricing.rates import Step, StepKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,29 +25,19 @@ class ExplainedLine:
         return self.line.kind != InvoiceLine.Kind.UNPRICED
 
 
-def explain(line: InvoiceLine, currency: str, projected: Decimal | None = None) -> ExplainedLine:
-    steps = [Step.from_dict(step) for step in line.steps]
-    table = rows(steps, unit=line.unit, currency=currency)
-    # A sentence that says no more than its row is left out beside the table.
-    told = [row.detail for row in table]
-    notes = [
-        sentence
-        for sentence in sentences(steps, unit=line.unit, currency=currency)
-        if not any(detail in sentence for detail in told)
-    ]
-    rate = describe_rate(parse_rate(line.rate), unit=line.unit, currency=currency) if line.rate else []
+def explain(line: InvoiceLine, projected: Decimal | None = None) -> ExplainedLine:
     return ExplainedLine(
         line=line,
-        steps=tuple(table),
-        notes=tuple(notes),
-        rate=tuple(rate),
-        included=next((step for step in steps if step.kind == StepKind.INCLUDED), None),
+        steps=tuple(rows_of(line)),
+        notes=tuple(notes_of(line)),
+        rate=tuple(rate_text_of(line)),
+        included=next((step for step in steps_of(line) if step.kind == StepKind.INCLUDED), None),
         projected=projected,
     )
 
 
 def explained_lines(invoice: Invoice) -> list[ExplainedLine]:
-    return [explain(line, invoice.currency) for line in invoice.lines.all()]
+    return [explain(line) for line in invoice.lines.all()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +48,7 @@ class Money:
 
 def combined(amounts: Iterable[Money]) -> list[Money]:
     """One total for each currency: amounts of different currencies never mix."""
-    totals: dict[str, Decimal] = {}
+    by_currency: dict[str, list[Decimal]] = {}
     for money in amounts:
-        totals[money.currency] = totals.get(money.currency, Decimal(0)) + money.amount
-    return [Money(amount, currency) for currency, amount in totals.items()]
+        by_currency.setdefault(money.currency, []).append(money.amount)
+    return [Money(total_of(parts), currency) for currency, parts in by_currency.items()]

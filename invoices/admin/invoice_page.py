@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from invoices.explained import notes_of, rate_text_of, rows_of
 from invoices.models import Invoice, InvoiceEvent, InvoiceLine
 from meters.admin.base import instant
-from pricing.explain import Row, describe_rate, rows
+from pricing.explain import Row
 from pricing.money import format_money, format_quantity
-from pricing.rates import Step, parse_rate
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S*[+-]\d\d:\d\d", re.ASCII)
 
@@ -22,6 +22,7 @@ class ExplainedLine:
     amount: str
     rate: Sequence[str]
     steps: Sequence[Row]
+    notes: Sequence[str]
 
     @property
     def is_unpriced(self) -> bool:
@@ -50,11 +51,11 @@ def _said(value: Any) -> Any:
 
 
 def _explained(line: InvoiceLine, currency: str) -> ExplainedLine:
-    rate = () if line.rate is None else describe_rate(parse_rate(line.rate), unit=line.unit, currency=currency)
     return ExplainedLine(
         line=line,
         quantity=f"{format_quantity(line.quantity)} {line.unit or 'units'}",
         amount=format_money(line.amount, currency),
-        rate=rate,
-        steps=rows([Step.from_dict(step) for step in line.steps], unit=line.unit, currency=currency),
+        rate=rate_text_of(line),
+        steps=rows_of(line),
+        notes=notes_of(line),
     )
