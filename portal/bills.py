@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 from invoices.estimates import daily_costs, projection
 from invoices.models import Invoice
+from meters.charts import AHEAD, PAST, TODAY, Chart, Series, Slot, bar_chart, fold
 from meters.models import Customer, UsageVersion
 from meters.periods import Period, local_date, windows
 from meters.words import day_number, days_in, short_day_words
 from portal.access import visible_invoices
-from portal.charts import AHEAD, PAST, TODAY, Chart, Series, Slot, bar_chart, fold
 from portal.lines import ExplainedLine, Money, combined, explain
 from pricing.money import format_money, format_price, minor_units
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from meters.aggregation import Part, merge, merges, quantity
+from meters.charts import MOST_SERIES, Chart, Series, bar_chart, short_number
 from meters.models import Customer, Meter
 from meters.periods import Period, local_date, windows
 from meters.usage import Group, Usage, read_usage
 from portal.bills import day_slots
-from portal.charts import MOST_SERIES, Chart, Series, bar_chart, short_number
 from pricing.money import format_quantity
 
 NO_VALUE = "not set"

@@ -9,9 +9,9 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from meters.aggregation import plain
+from meters.charts import MOST_SERIES
 from meters.periods import local_date
 from portal.access import PortalRequest, for_customer, visible_invoices, visible_meters, wants_fragment
-from portal.charts import MOST_SERIES
 from portal.forms import UsageQuery, offered_months
 from portal.usage_report import UsageReport, usage_report
 

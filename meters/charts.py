@@ -1,4 +1,4 @@
-"""From series to the geometry of a bar chart. Pure; the markup is in templates/portal/_chart.html.
+"""From series to the geometry of a bar chart. Pure; the markup is in templates/includes/chart.html.
 
 Across, everything is in percent of the plot's width, so that a chart fills a phone and a desk alike while its text
 keeps its size; down, in pixels of a fixed height. A bar stands for one slot (a day), stacked by series.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.charts import (
+from meters.charts import (
     AHEAD,
     LEAST_BAR,
     PLOT_HEIGHT,
