@@ -80,9 +80,17 @@ def day_of(instant: datetime, zone: ZoneInfo) -> Period:
     return Period(local_midnight(day, zone), local_midnight(day + timedelta(days=1), zone))
 
 
+def week_of(instant: datetime, zone: ZoneInfo) -> Period:
+    """The week from Monday to Monday of `zone` that `instant` is in."""
+    day = local_date(instant, zone)
+    monday = day - timedelta(days=day.weekday())
+    return Period(local_midnight(monday, zone), local_midnight(monday + timedelta(days=7), zone))
+
+
 def windows(span: Period, window: str, zone: ZoneInfo) -> Iterator[Period]:
-    """`span` cut at the hours, days or months of `zone`; the first and last may be shorter. They tile `span`."""
-    starts_after = {"hour": _next_hour, "day": _next_day, "month": _next_month_start}[window]
+    """`span` cut at the hours, days, weeks (from Monday) or months of `zone`; the first and last may be shorter.
+    They tile `span`."""
+    starts_after = {"hour": _next_hour, "day": _next_day, "week": _next_week, "month": _next_month_start}[window]
     start = span.start
     while start < span.end:
         end = min(starts_after(start, zone), span.end)
@@ -101,8 +109,59 @@ def _next_day(instant: datetime, zone: ZoneInfo) -> datetime:
     return day_of(instant, zone).end
 
 
+def _next_week(instant: datetime, zone: ZoneInfo) -> datetime:
+    return week_of(instant, zone).end
+
+
 def _next_month_start(instant: datetime, zone: ZoneInfo) -> datetime:
     return month_of(instant, zone).end
+
+
+NAMED_PERIODS = (
+    "today",
+    "yesterday",
+    "this_week",
+    "last_week",
+    "this_month",
+    "last_month",
+    "last_7_days",
+    "last_30_days",
+    "this_year",
+)
+
+
+def named_period(name: str, now: datetime, zone: ZoneInfo) -> Period:
+    """The period of that name in the calendar of `zone`: whole days, with `now` in it or right behind it.
+
+    The last 7 and 30 days end with today. Raises ValueError for a name that is none of NAMED_PERIODS.
+    """
+    today = local_date(now, zone)
+    match name:
+        case "today":
+            return day_of(now, zone)
+        case "yesterday":
+            return _days(today - timedelta(days=1), today, zone)
+        case "this_week":
+            return week_of(now, zone)
+        case "last_week":
+            monday = today - timedelta(days=today.weekday())
+            return _days(monday - timedelta(days=7), monday, zone)
+        case "this_month":
+            return month_of(now, zone)
+        case "last_month":
+            first = today.replace(day=1)
+            return _days((first - timedelta(days=1)).replace(day=1), first, zone)
+        case "last_7_days":
+            return _days(today - timedelta(days=6), today + timedelta(days=1), zone)
+        case "last_30_days":
+            return _days(today - timedelta(days=29), today + timedelta(days=1), zone)
+        case "this_year":
+            return _days(date(today.year, 1, 1), date(today.year + 1, 1, 1), zone)
+    raise ValueError(f"{name!r} is no named period: {', '.join(NAMED_PERIODS)}")
+
+
+def _days(first: date, end: date, zone: ZoneInfo) -> Period:
+    return Period(local_midnight(first, zone), local_midnight(end, zone))
 
 
 def floor_hour(instant: datetime) -> datetime:

@@ -10,12 +10,14 @@ versions, and within a table in key order. That order is the whole deadlock defe
 # Uses the primary keys of meters_eventkey, meters_usagedistinct, meters_usagebucket, meters_usageversion.
 RECORD_EVENTS = """
 WITH src AS MATERIALIZED (
-    SELECT * FROM unnest(
-        %(customers)s::int[], %(meters)s::int[], %(keys)s::uuid[], %(contents)s::bigint[], %(times)s::timestamptz[],
+    SELECT customer_id, meter_id, key, content, timestamptz 'epoch' + microseconds * interval '1 microsecond'
+           AS occurred_at, dimension_set_id, value, distinct_value, sent_id, extra, i
+    FROM unnest(
+        %(customers)s::int[], %(meters)s::int[], %(keys)s::uuid[], %(contents)s::bigint[], %(times)s::bigint[],
         %(dimension_sets)s::int[], %(values)s::numeric[], %(distinct_values)s::uuid[], %(sent_ids)s::text[],
         %(extras)s::text[]
     ) WITH ORDINALITY AS t (
-        customer_id, meter_id, key, content, occurred_at, dimension_set_id, value, distinct_value, sent_id, extra, i
+        customer_id, meter_id, key, content, microseconds, dimension_set_id, value, distinct_value, sent_id, extra, i
     )
 ),
 new_key AS (
@@ -87,90 +89,6 @@ EXISTING_KEYS = """
 SELECT k.customer_id, k.meter_id, k.key, k.content
 FROM unnest(%(customers)s::int[], %(meters)s::int[], %(keys)s::uuid[]) AS t (customer_id, meter_id, key)
 JOIN meters_eventkey AS k USING (customer_id, meter_id, key)
-"""
-
-# Usage of one customer by meter, window and group, with the usage version it is exact up to, all of one snapshot.
-#
-# A window is `[start_at, end_at)`, and within it whole buckets `[from_hour, to_hour)`; the ragged edges are raw
-# events. Group: the texts of the dimensions in `group_by`, in that order. A window or meter without usage has no
-# row; the one row with no window carries the version and when it was raised (none: no usage ever).
-# Uses the primary key of meters_usagebucket and meters_event_customer_time.
-USAGE = """
-WITH span AS (
-    SELECT * FROM unnest(
-        %(starts)s::timestamptz[], %(from_hours)s::timestamptz[], %(to_hours)s::timestamptz[], %(ends)s::timestamptz[]
-    ) WITH ORDINALITY AS t (start_at, from_hour, to_hour, end_at, w)
-),
-part AS (
-    SELECT span.w, p.meter_id, p.dimension_set_id,
-           sum(p.count) AS count, sum(p.sum) AS sum, max(p.max) AS max
-    FROM span
-    CROSS JOIN unnest(%(meters)s::int[]) AS m (meter_id)
-    CROSS JOIN LATERAL (
-        SELECT b.meter_id, b.dimension_set_id, b.count, b.sum, b.max
-        FROM meters_usagebucket AS b
-        WHERE b.customer_id = %(customer)s AND b.meter_id = m.meter_id
-          AND b.hour >= span.from_hour AND b.hour < span.to_hour
-        UNION ALL
-        SELECT e.meter_id, e.dimension_set_id, 1, e.value, e.value
-        FROM meters_event AS e
-        WHERE span.start_at < span.from_hour
-          AND e.customer_id = %(customer)s AND e.meter_id = m.meter_id
-          AND e.occurred_at >= span.start_at AND e.occurred_at < span.from_hour
-        UNION ALL
-        SELECT e.meter_id, e.dimension_set_id, 1, e.value, e.value
-        FROM meters_event AS e
-        WHERE span.to_hour < span.end_at
-          AND e.customer_id = %(customer)s AND e.meter_id = m.meter_id
-          AND e.occurred_at >= span.to_hour AND e.occurred_at < span.end_at
-    ) AS p
-    GROUP BY 1, 2, 3
-)
-SELECT part.w, part.meter_id,
-       ARRAY(SELECT coalesce(s.values ->> g.name, '')
-             FROM unnest(%(group_by)s::text[]) WITH ORDINALITY AS g (name, o) ORDER BY g.o) AS grp,
-       sum(part.count)::bigint, sum(part.sum), max(part.max), NULL::bigint, NULL::timestamptz
-FROM part JOIN meters_dimensionset AS s ON s.id = part.dimension_set_id
-GROUP BY 1, 2, 3
-UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, v.version, v.changed_at
-FROM meters_usageversion AS v WHERE v.customer_id = %(customer)s
-"""
-
-# Different values of unique counts, by meter, window and group. Whole UTC days `[from_day, to_day)` come from
-# meters_usagedistinct (its primary key), the ragged edges from raw events (meters_event_customer_time).
-DISTINCT_USAGE = """
-WITH span AS (
-    SELECT * FROM unnest(
-        %(starts)s::timestamptz[], %(from_days)s::timestamptz[], %(to_days)s::timestamptz[], %(ends)s::timestamptz[]
-    ) WITH ORDINALITY AS t (start_at, from_day, to_day, end_at, w)
-)
-SELECT span.w, p.meter_id,
-       ARRAY(SELECT coalesce(s.values ->> g.name, '')
-             FROM unnest(%(group_by)s::text[]) WITH ORDINALITY AS g (name, o) ORDER BY g.o) AS grp,
-       count(DISTINCT p.value)
-FROM span
-CROSS JOIN unnest(%(meters)s::int[]) AS m (meter_id)
-CROSS JOIN LATERAL (
-    SELECT d.meter_id, d.dimension_set_id, d.value
-    FROM meters_usagedistinct AS d
-    WHERE d.customer_id = %(customer)s AND d.meter_id = m.meter_id
-      AND d.day >= (span.from_day AT TIME ZONE 'UTC')::date AND d.day < (span.to_day AT TIME ZONE 'UTC')::date
-    UNION ALL
-    SELECT e.meter_id, e.dimension_set_id, e.distinct_value
-    FROM meters_event AS e
-    WHERE span.start_at < span.from_day
-      AND e.customer_id = %(customer)s AND e.meter_id = m.meter_id AND e.distinct_value IS NOT NULL
-      AND e.occurred_at >= span.start_at AND e.occurred_at < span.from_day
-    UNION ALL
-    SELECT e.meter_id, e.dimension_set_id, e.distinct_value
-    FROM meters_event AS e
-    WHERE span.to_day < span.end_at
-      AND e.customer_id = %(customer)s AND e.meter_id = m.meter_id AND e.distinct_value IS NOT NULL
-      AND e.occurred_at >= span.to_day AND e.occurred_at < span.end_at
-) AS p
-JOIN meters_dimensionset AS s ON s.id = p.dimension_set_id
-GROUP BY 1, 2, 3
 """
 
 # The months that events can be stored in.

@@ -1,133 +1,260 @@
-"""Reading usage: one function answers the API, the portal and the invoice.
+"""Reading usage: one way to every figure, for the API, the portal and the invoice.
 
 A span is whole buckets plus raw events at its ragged edges (a bound inside an hour: half-hour time zones, a start
-at an instant), so what is read is exact for any bounds.
+at an instant), so what is read is exact for any bounds. Percentiles and time-weighted figures are made of the raw
+events. Voided events are in none of them.
 """
 
-from collections.abc import Iterable, Sequence
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from meters import sql
-from meters.aggregation import ZERO, Part, quantity
-from meters.models import Customer, Meter
-from meters.periods import Period, ceil_hour, floor_hour
+from django.utils import timezone
+
+from meters import usage_sql
+from meters.aggregation import NOTHING, TIME_WEIGHTED, Change, Part, quantity, time_weighted
+from meters.models import RESERVED_DIMENSION, Customer, Meter
+from meters.periods import Period, floor_hour
+from meters.segments import Segments, day_segments, hour_segments
 from meters.statements import array, execute
+from meters.usage_sql import Shape
 
 Group = tuple[str, ...]
+Where = Mapping[str, Sequence[str]]
+# By meter, window and group.
+Parts = dict[tuple[int, int, Group], Part]
+
+# All groups that are not kept apart. No group of the database has this text: it stores no NUL.
+OTHER: Group = ("\0",)
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Usage of one customer in some windows.
+    """Usage of one customer, or of several together, in some windows.
 
-    `version` is the customer's usage version that every figure holds at least (0: no usage ever), and `at` is
-    when that version came in. Figures are exact `Decimal`s in the meter's unit; what has no usage is 0.
+    `version` is the customers' usage version that every figure holds at least (of several the sum of theirs, 0: no
+    usage ever), and `at` is when it came in. Figures are exact `Decimal`s in the meter's unit; what has no usage
+    is 0. Values that hold are counted up to `until`.
     """
 
     windows: tuple[Period, ...]
     group_by: tuple[str, ...]
     version: int
     at: datetime | None
-    parts: dict[tuple[int, int, Group], Part]
+    parts: Parts
+    until: datetime
 
     def quantity(self, meter: Meter, window: int = 0, group: Group | None = None) -> Decimal:
         """The quantity of `meter` in the window of that index, in one group (default: the ungrouped one)."""
-        part = self.parts.get((meter.id, window, () if group is None else group))
-        return ZERO if part is None else quantity(meter.aggregation, part)
+        return quantity(meter, self.parts.get((meter.id, window, () if group is None else group), NOTHING))
 
     def events(self, meter: Meter, window: int = 0, group: Group = ()) -> int:
-        """How many events the quantity is made of."""
-        part = self.parts.get((meter.id, window, group))
-        return 0 if part is None else part.count
+        """How many events of the window the quantity is made of; a value that holds from before is none of them."""
+        return self.parts.get((meter.id, window, group), NOTHING).count
 
     def groups(self, meter: Meter) -> list[Group]:
-        """The groups that have usage in any window, in alphabetical order."""
-        return sorted({group for meter_id, _, group in self.parts if meter_id == meter.id})
+        """The groups that have usage in any window, in alphabetical order, OTHER at the end."""
+        found = {group for meter_id, _, group in self.parts if meter_id == meter.id}
+        return sorted(found, key=lambda group: (group == OTHER, group))
 
     def series(self, meter: Meter, group: Group = ()) -> list[Decimal]:
         """The quantities of all windows in order, zero-filled."""
         return [self.quantity(meter, index, group) for index in range(len(self.windows))]
 
+    def follows_clock(self, meter: Meter, window: int = 0) -> bool:
+        """Whether time alone moves the quantity: a value that holds, in a window that goes on after `until`."""
+        return (
+            meter.aggregation in TIME_WEIGHTED
+            and self.windows[window].end > self.until
+            and any(meter_id == meter.id for meter_id, _, _ in self.parts)
+        )
+
 
 def read_usage(
-    customer: Customer, meters: Sequence[Meter], windows: Sequence[Period], *, group_by: Sequence[str] = ()
-) -> Usage:
-    """Usage of these meters in each of these windows, which may overlap (a running total is windows that all start
-    at once). `group_by` names dimensions; usage without one of them is in the group of the empty text.
-    """
-    parts, version, at = _read(customer, meters, windows, group_by)
-    if unique := [meter for meter in meters if meter.aggregation == Meter.Aggregation.UNIQUE_COUNT]:
-        parts |= _read_distinct(customer, unique, windows, group_by, parts)
-    return Usage(tuple(windows), tuple(group_by), version, at, parts)
-
-
-def _read(
-    customer: Customer, meters: Sequence[Meter], windows: Sequence[Period], group_by: Sequence[str]
-) -> tuple[dict[tuple[int, int, Group], Part], int, datetime | None]:
-    inner = [_inner(window, ceil_hour(window.start), floor_hour(window.end)) for window in windows]
-    rows = execute(
-        sql.USAGE,
-        {
-            "customer": customer.id,
-            "meters": [meter.id for meter in meters],
-            "group_by": list(group_by),
-            "starts": _times(window.start for window in windows),
-            "from_hours": _times(span.start for span in inner),
-            "to_hours": _times(span.end for span in inner),
-            "ends": _times(window.end for window in windows),
-        },
-    )
-    parts: dict[tuple[int, int, Group], Part] = {}
-    version, at = 0, None
-    for window, meter_id, group, count, total, greatest, row_version, row_at in rows:
-        if window is None:
-            version, at = row_version, row_at
-        else:
-            parts[meter_id, window - 1, tuple(group)] = Part(count=count, sum=total, max=greatest)
-    return parts, version, at
-
-
-def _read_distinct(
     customer: Customer,
     meters: Sequence[Meter],
     windows: Sequence[Period],
-    group_by: Sequence[str],
-    parts: dict[tuple[int, int, Group], Part],
-) -> dict[tuple[int, int, Group], Part]:
-    inner = [_inner(window, _ceil_day(window.start), _floor_day(window.end)) for window in windows]
-    rows = execute(
-        sql.DISTINCT_USAGE,
-        {
-            "customer": customer.id,
+    *,
+    group_by: Sequence[str] = (),
+    where: Where | None = None,
+    until: datetime | None = None,
+) -> Usage:
+    """Usage of these meters in each of these windows, which may overlap (a running total is windows that all start
+    at once). `group_by` names dimensions; usage without one of them is in the group of the empty text. `where` says
+    which texts of a dimension count, beside the meter's own conditions. A value that holds until the next one does so
+    until `until` (default: now) at the latest.
+    """
+    reading = _Reading("one", {"customer": customer.id}, meters, windows, group_by, where, until)
+    return reading.usage_of(None)
+
+
+def read_usage_of(
+    customers: Sequence[Customer] | None,
+    meters: Sequence[Meter],
+    windows: Sequence[Period],
+    *,
+    group_by: Sequence[str] = (),
+    where: Where | None = None,
+    keep: Sequence[Group] | None = None,
+    until: datetime | None = None,
+) -> Usage:
+    """Usage of several customers together, or of all (None): like `read_usage`, in as many statements.
+
+    `group_by` may name "customer", whose text is the customer's key. With `keep`, usage of other groups than those is
+    taken together in the group OTHER, which is as exact as any: different values are counted once among them, and a
+    percentile is that of their events.
+    """
+    scope, ids = _scope_of(customers)
+    return _Reading(scope, ids, meters, windows, group_by, where, until, keep=keep).usage_of(None)
+
+
+def read_usages(
+    customers: Sequence[Customer],
+    meters: Sequence[Meter],
+    windows: Sequence[Period],
+    *,
+    group_by: Sequence[str] = (),
+    where: Where | None = None,
+    until: datetime | None = None,
+) -> dict[int, Usage]:
+    """Usage of each of these customers by its id: what `read_usage` answers for each, in as many statements as one."""
+    scope, ids = _scope_of(customers)
+    reading = _Reading(scope, ids, meters, windows, group_by, where, until, apart=True)
+    return {customer.id: reading.usage_of(customer.id) for customer in customers}
+
+
+def _scope_of(customers: Sequence[Customer] | None) -> tuple[str, dict[str, Any]]:
+    if customers is None:
+        return "all", {}
+    return "some", {"customers": sorted({customer.id for customer in customers})}
+
+
+class _Reading:
+    """One read: runs the statements that its meters need, and hands out the figures by customer (None: together)."""
+
+    def __init__(
+        self,
+        scope: str,
+        customers: Mapping[str, Any],
+        meters: Sequence[Meter],
+        windows: Sequence[Period],
+        group_by: Sequence[str],
+        where: Where | None,
+        until: datetime | None,
+        *,
+        keep: Sequence[Group] | None = None,
+        apart: bool = False,
+    ) -> None:
+        self.windows = tuple(windows)
+        self.group_by = tuple(group_by)
+        self.until = until or timezone.now()
+        self.scope, self.keep, self.apart = scope, keep, apart
+        self.where = dict(where or {})
+        self.parameters = {**customers, **{f"group_{index}": name for index, name in enumerate(self.group_by)}}
+        if keep is not None:
+            self.parameters["keep"] = [json.dumps(group) for group in keep]
+        self.parts: dict[int | None, Parts] = defaultdict(dict)
+        self.versions: dict[int | None, tuple[int, datetime]] = {}
+        self._read(meters)
+
+    def usage_of(self, customer: int | None) -> Usage:
+        version, at = self.versions.get(customer, (0, None))
+        return Usage(self.windows, self.group_by, version, at, self.parts.get(customer, {}), self.until)
+
+    def _read(self, meters: Sequence[Meter]) -> None:
+        kind = Meter.Aggregation
+        by_kind: dict[str, list[Meter]] = defaultdict(list)
+        for meter in meters:
+            by_kind[meter.aggregation].append(meter)
+        percentile = by_kind.pop(kind.PERCENTILE, [])
+        gauges = [meter for name in sorted(TIME_WEIGHTED) for meter in by_kind.pop(name, [])]
+        # First, as the version that it answers is one that all others hold, too.
+        self._read_buckets([meter for some in by_kind.values() for meter in some])
+        if by_kind[kind.UNIQUE_COUNT]:
+            self._read_distinct(by_kind[kind.UNIQUE_COUNT])
+        if percentile:
+            self._read_percentiles(percentile)
+        if gauges:
+            self._read_gauges(gauges)
+
+    def _read_buckets(self, meters: Sequence[Meter]) -> None:
+        segments = hour_segments(self.windows if meters else ())
+        shape, parameters = self._shape(meters, segments)
+        parameters["latest"] = [meter.id for meter in meters if meter.aggregation == Meter.Aggregation.LATEST]
+        for row in execute(usage_sql.usage(shape), parameters):
+            customer, window, meter, group, count, total, least, greatest, last, version, at = row
+            if window is None:
+                self.versions[customer] = version, at
+            else:
+                self.parts[customer][meter, window, _group(group)] = Part(
+                    count=count, sum=total, min=least, max=greatest, last=last
+                )
+
+    def _read_distinct(self, meters: Sequence[Meter]) -> None:
+        shape, parameters = self._shape(meters, day_segments(self.windows))
+        for customer, window, meter, grp, distinct in execute(usage_sql.distinct(shape), parameters):
+            parts, key = self.parts[customer], (meter, window, _group(grp))
+            parts[key] = Part(count=parts.get(key, NOTHING).count, distinct=distinct)
+
+    def _read_percentiles(self, meters: Sequence[Meter]) -> None:
+        shape, parameters = self._shape(meters, hour_segments(self.windows))
+        parameters["percentiles"] = [meter.percentile for meter in meters]
+        for customer, window, meter, group, count, value in execute(usage_sql.percentiles(shape), parameters):
+            self.parts[customer][meter, window, _group(group)] = Part(count=count, percentile=value)
+
+    def _read_gauges(self, meters: Sequence[Meter]) -> None:
+        # What has not begun has no length, and what is running ends now.
+        running = [window.clip(end=self.until) if window.start < self.until else None for window in self.windows]
+        segments = hour_segments([window or Period(self.until, self.until) for window in running])
+        if segments.span is None:
+            return
+        lasting = [window if window is not None and window.start < window.end else None for window in running]
+        shape, parameters = self._shape(meters, segments)
+        parameters["first_hour"] = floor_hour(segments.span.start)
+        changes: dict[tuple[int | None, int, Group], dict[int, Change]] = defaultdict(dict)
+        for customer, meter, group, segment, *change in execute(usage_sql.gauge_changes(shape), parameters):
+            changes[customer, meter, _group(group)][segment] = Change(*change)
+        for (customer, meter, group), by_segment in changes.items():
+            for window, part in enumerate(time_weighted(by_segment, segments.bounds, lasting)):
+                self.parts[customer][meter, window, group] = part
+
+    def _shape(self, meters: Sequence[Meter], segments: Segments) -> tuple[Shape, dict[str, Any]]:
+        conditions: list[tuple[int | None, str, Sequence[str]]]
+        conditions = [(None, name, texts) for name, texts in self.where.items()]
+        conditions += [(meter.id, name, texts) for meter in meters for name, texts in meter.where.items()]
+        parameters = {
+            **self.parameters,
             "meters": [meter.id for meter in meters],
-            "group_by": list(group_by),
-            "starts": _times(window.start for window in windows),
-            "from_days": _times(span.start for span in inner),
-            "to_days": _times(span.end for span in inner),
-            "ends": _times(window.end for window in windows),
-        },
-    )
-    merged: dict[tuple[int, int, Group], Part] = {}
-    for window, meter_id, group, distinct in rows:
-        key = (meter_id, window - 1, tuple(group))
-        merged[key] = Part(count=parts.get(key, Part()).count, distinct=distinct)
-    return merged
+            "bounds": _times(segments.bounds),
+            "pair_segments": array(str(segment) for segment, _ in segments.pairs),
+            "pair_windows": array(str(window) for _, window in segments.pairs),
+            "first": segments.span.start if segments.span else None,
+            "end": segments.span.end if segments.span else None,
+        }
+        for name, spans in (("whole", segments.whole), ("edge", segments.edges), ("run", segments.runs)):
+            parameters[f"{name}_starts"] = _times(span.start for span in spans)
+            parameters[f"{name}_ends"] = _times(span.end for span in spans)
+        for index, (meter_id, name, texts) in enumerate(conditions):
+            parameters[f"condition_meter_{index}"] = meter_id
+            parameters[f"condition_name_{index}"] = name
+            parameters[f"condition_texts_{index}"] = list(texts)
+        shape = Shape(
+            self.scope,
+            tuple(name == RESERVED_DIMENSION for name in self.group_by),
+            tuple(meter_id is not None for meter_id, _, _ in conditions),
+            self.keep is not None,
+            self.apart,
+            bool(segments.edges),
+        )
+        return shape, parameters
 
 
-def _inner(window: Period, start: datetime, end: datetime) -> Period:
-    """The whole buckets inside a window. Where there are none, both bounds are its end, and all of it is edge."""
-    return Period(start, end) if start < end else Period(window.end, window.end)
-
-
-def _floor_day(instant: datetime) -> datetime:
-    return instant.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _ceil_day(instant: datetime) -> datetime:
-    floor = _floor_day(instant)
-    return floor if floor == instant else floor + timedelta(days=1)
+def _group(texts: list[str] | None) -> Group:
+    return OTHER if texts is None else tuple(texts)
 
 
 def _times(instants: Iterable[datetime]) -> str:
