@@ -45,23 +45,22 @@ def meters(keys: Collection[str]) -> dict[str, MeterEntry]:
     if not fresh or any(key not in _meters for key in keys):
         _meters_read_at = time.monotonic()
         _meters = {
-            meter.key: MeterEntry(meter.id, frozenset(meter.dimensions), meter.unique_dimension)
-            for meter in Meter.objects.only("key", "dimensions", "unique_dimension")
+            meter.key: MeterEntry(meter.id, frozenset(meter.dimensions), meter.unique_dimension, meter.value_dimension)
+            for meter in Meter.objects.only("key", "dimensions", "unique_dimension", "value_dimension")
         }
     return _meters
 
 
-def customer_ids(keys: Iterable[str]) -> tuple[dict[str, int], list[int]]:
-    """The ids of the customers of these keys, and the ids of those it created.
+def customer_ids(wanted: Collection[str]) -> dict[str, int]:
+    """The ids of the customers of these keys.
 
     A customer never seen before is created, unless INGEST_CREATES_CUSTOMERS is off or its key is not one that a
     customer can have: then it is missing.
     """
-    wanted = set(keys)
     ids = {key: _customers[key] for key in wanted if key in _customers}
-    unknown = wanted - ids.keys()
+    unknown = set(wanted) - ids.keys()
     if not unknown:
-        return ids, []
+        return ids
     found = _ids_by_key(unknown)
     new = sorted(key for key in unknown - found.keys() if is_printable_key(key))
     if new and settings.INGEST_CREATES_CUSTOMERS:
@@ -71,14 +70,13 @@ def customer_ids(keys: Iterable[str]) -> tuple[dict[str, int], list[int]]:
         )
         found |= _ids_by_key(new)
     _remember(_customers, found)
-    return ids | found, [found[key] for key in new if key in found]
+    return ids | found
 
 
-def dimension_set_ids(sets: Iterable[DimensionPairs]) -> dict[DimensionPairs, int]:
+def dimension_set_ids(wanted: Collection[DimensionPairs]) -> dict[DimensionPairs, int]:
     """The ids of these combinations of declared dimensions. New ones are stored."""
-    wanted = set(sets)
     ids = {pairs: _dimension_sets[pairs] for pairs in wanted if pairs in _dimension_sets}
-    unknown = wanted - ids.keys()
+    unknown = set(wanted) - ids.keys()
     if not unknown:
         return ids
     digests = {pairs: _digest(pairs) for pairs in unknown}

@@ -1,20 +1,18 @@
 """Recording events: validate, deduplicate, store and roll up, in one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import msgspec
 from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 
-from meters import catalogue, partitions, sql
+from meters import batching, catalogue, partitions, sql
 from meters.decoding import EventIn, Rejection
-from meters.facts import Fact, accepted_times, facts_of
+from meters.facts import Fact, Reader, accepted_times, instant
 from meters.models import is_printable_key
-from meters.signals import usage_changed
-from meters.statements import array, execute
+from meters.statements import NULL, array, execute, quoted
 
 MAX_AHEAD = timedelta(hours=24)
 
@@ -59,28 +57,39 @@ class Recorded:
         )
 
 
-def record_events(events: Sequence[EventIn | Rejection], *, now: datetime | None = None) -> Recorded:
+def record_events(
+    events: Sequence[EventIn | Rejection],
+    *,
+    now: datetime | None = None,
+    only_customer: str | None = None,
+    spare_id: Callable[[int], str] | None = None,
+) -> Recorded:
     """Stores what is new in `events` and answers what became of each. `now` is the time of arrival.
 
     When this returns outside a transaction, what it counts as accepted is committed, with the usage that follows
     from it: a read after the answer sees it. Bad events are reported in the answer. A database error passes
-    through, and then nothing of the batch is stored.
+    through, and then nothing of the batch is stored. Events of other customers than `only_customer` are refused;
+    `spare_id` gives the event at an index an id when it has none (default: a new one).
     """
     now = now or timezone.now()
     recorded = Recorded()
-    facts = _read(events, now, recorded)
-    customers, created = catalogue.customer_ids(fact.customer for fact in facts)
-    facts = _of_known_customers(facts, customers, recorded)
+    facts = _read(events, now, recorded, only_customer, spare_id)
+    if facts:
+        customers = catalogue.customer_ids({fact.customer for fact in facts})
+        facts = _of_known_customers(facts, customers, recorded)
     if facts:
         _store(facts, customers, now, recorded)
-    if recorded.accepted or created:
-        customer_ids = sorted(customers.values())
-        transaction.on_commit(lambda: usage_changed.send(sender=None, customer_ids=customer_ids), robust=True)
     recorded.outcomes.sort(key=lambda outcome: outcome.index)
     return recorded
 
 
-def _read(events: Sequence[EventIn | Rejection], now: datetime, recorded: Recorded) -> list[Fact]:
+def _read(
+    events: Sequence[EventIn | Rejection],
+    now: datetime,
+    recorded: Recorded,
+    only_customer: str | None,
+    spare_id: Callable[[int], str] | None,
+) -> list[Fact]:
     named: set[str] = set()
     for event in events:
         if isinstance(event, EventIn):
@@ -88,14 +97,19 @@ def _read(events: Sequence[EventIn | Rejection], now: datetime, recorded: Record
                 named.update(event.values)
             elif isinstance(event.meter, str):
                 named.add(event.meter)
-    meters = catalogue.meters(named)
     times = accepted_times(now, timedelta(days=settings.INGEST_HORIZON_DAYS), MAX_AHEAD)
+    reader = Reader(catalogue.meters(named), times)
     facts: list[Fact] = []
     for index, event in enumerate(events):
         if isinstance(event, Rejection):
             recorded.reject(index, event)
             continue
-        for fact in facts_of(index, event, meters, times):
+        if only_customer is not None and event.customer != only_customer:
+            rejection = Rejection("forbidden_customer", "/customer", "This API key is for another customer.")
+            recorded.reject(index, rejection, event.id if isinstance(event.id, str) else "")
+            continue
+        spare = spare_id(index) if spare_id and not isinstance(event.id, str) else ""
+        for fact in reader.facts_of(index, event, spare):
             if isinstance(fact, Fact):
                 facts.append(fact)
             else:
@@ -120,28 +134,40 @@ def _of_known_customers(facts: list[Fact], customers: Mapping[str, int], recorde
 
 
 def _store(facts: list[Fact], customers: Mapping[str, int], now: datetime, recorded: Recorded) -> None:
-    partitions.ensure_months({fact.month for fact in facts})
-    dimension_sets = catalogue.dimension_set_ids(fact.declared for fact in facts)
-    columns = {
-        "customers": array(str(customers[fact.customer]) for fact in facts),
-        "meters": array(str(fact.meter_id) for fact in facts),
-        "keys": array(fact.key for fact in facts),
-        "contents": array(str(fact.content) for fact in facts),
-        "times": array(fact.time for fact in facts),
-        "dimension_sets": array(str(dimension_sets[fact.declared]) for fact in facts),
-        "values": array(fact.value for fact in facts),
-        "distinct_values": array(fact.distinct_value or "NULL" for fact in facts),
-        "received_at": now,
-        # Free text is quoted by the driver; unnest fills a missing array with nulls.
-        "sent_ids": _texts([fact.sent_id for fact in facts]),
-        "extras": _texts([fact.extra for fact in facts]),
-    }
-    stored, positions = execute(sql.RECORD_EVENTS, columns)[0]
-    recorded.accepted = stored
-    if stored < len(facts):
-        new = set(positions or ())
-        repeated = [fact for position, fact in enumerate(facts, start=1) if position not in new]
+    times = [fact.time for fact in facts]
+    partitions.ensure_span(instant(min(times)), instant(max(times)))
+    stored = batching.store(_rows(facts, customers, now))
+    if stored is None:
+        recorded.accepted = len(facts)
+    else:
+        recorded.accepted = len(stored)
+        repeated = [fact for position, fact in enumerate(facts) if position not in stored]
         _report_repeated(repeated, customers, recorded)
+
+
+def _rows(facts: Sequence[Fact], customers: Mapping[str, int], now: datetime) -> batching.Rows:
+    _, _, _, named, meters, keys, contents, times, values, labels, sent_ids = zip(*facts, strict=True)
+    dimension_sets = catalogue.dimension_set_ids({label.declared for label in labels})
+    ids = [customers[key] for key in named]
+    columns = {
+        "customers": ",".join(map(str, ids)),
+        "meters": ",".join(map(str, meters)),
+        "keys": ",".join(keys),
+        "contents": ",".join(map(str, contents)),
+        "times": ",".join(map(str, times)),
+        "dimension_sets": ",".join([str(dimension_sets[label.declared]) for label in labels]),
+        "values": ",".join(values),
+        "distinct_values": _optional([label.distinct_value for label in labels]),
+        "sent_ids": _optional(sent_ids),
+        "extras": _optional([label.extra for label in labels]),
+    }
+    return batching.Rows(len(facts), columns, set(ids), now)
+
+
+def _optional(texts: Sequence[str | None]) -> str | None:
+    if not any(texts):
+        return None
+    return ",".join([NULL if text is None else quoted(text) for text in texts])
 
 
 def _report_repeated(repeated: list[Fact], customers: Mapping[str, int], recorded: Recorded) -> None:
@@ -170,7 +196,3 @@ def _report_repeated(repeated: list[Fact], customers: Mapping[str, int], recorde
         recorded.outcomes.append(
             Outcome(index=fact.event_index, outcome=outcome, id=fact.event_id, meter=fact.meter, detail=detail)
         )
-
-
-def _texts(texts: list[str | None]) -> list[str | None] | None:
-    return texts if any(text is not None for text in texts) else None

@@ -1,9 +1,10 @@
 """From an event as it was sent to the facts that are stored: one for each meter it feeds. Pure."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ DimensionPairs = tuple[tuple[str, str], ...]
 # Numbers have at most 24 digits before the point and 15 after it.
 NUMBER_LIMIT = Decimal(10) ** 24
 MAX_PLACES = 15
+LIMITS = "A number has at most 24 digits before the point and 15 after it."
+ONE = Decimal(1)
 
 
 class MeterEntry(NamedTuple):
@@ -25,7 +28,22 @@ class MeterEntry(NamedTuple):
 
     id: int
     dimensions: frozenset[str]
-    unique_dimension: str
+    unique_dimension: str = ""
+    value_dimension: str = ""
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def microseconds(moment: datetime) -> int:
+    """Since the beginning of 1970, whole: what `timestamptz` can hold."""
+    since = moment - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def instant(time: int) -> datetime:
+    """The moment of these microseconds."""
+    return EPOCH + timedelta(microseconds=time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +55,21 @@ class AcceptedTimes:
     arrival: datetime
 
 
+@dataclass(slots=True)
+class Labels:
+    """What the dimensions of an event come to for one meter; shared by all events of a batch that have the same."""
+
+    declared: DimensionPairs
+    extra: str | None
+    said: str
+    distinct_value: str | None = None
+    value: str | None = None
+    fault: Rejection | None = None
+
+
 class Fact(NamedTuple):
-    """One event for one meter. The texts that go into array literals (`key`, `time`, `value`, `distinct_value`)
-    are canonical: digits, letters and signs only."""
+    """One event for one meter. `time` is in microseconds since 1970 (UTC). The texts that go into array literals as
+    they are (`key`, `value`) are canonical: digits, letters and signs only."""
 
     event_index: int
     event_id: str
@@ -48,115 +78,133 @@ class Fact(NamedTuple):
     meter_id: int
     key: str
     content: int
-    time: str
-    month: date
+    time: int
     value: str
-    declared: DimensionPairs
-    distinct_value: str | None
+    labels: Labels
     sent_id: str | None
-    extra: str | None
 
 
-def facts_of(
-    index: int, event: EventIn, meters: Mapping[str, MeterEntry], times: AcceptedTimes
-) -> Iterator[Fact | tuple[str, Rejection]]:
-    """The facts of one event; in place of one that cannot be taken, the meter's key and why."""
-    if isinstance(event.values, dict):
-        if event.meter is not UNSET or event.value is not UNSET:
-            yield "", Rejection("invalid", "/values", "Give either meter and value, or values; not both.")
+class Reader:
+    """Makes facts of the events of one batch. It remembers what they have in common, as most have the same few
+    combinations of dimensions."""
+
+    def __init__(self, meters: Mapping[str, MeterEntry], times: AcceptedTimes) -> None:
+        self.meters = meters
+        self.times = times
+        self._labels: dict[tuple[str, tuple[tuple[str, str], ...]], Labels] = {}
+
+    def facts_of(self, index: int, event: EventIn, spare_id: str = "") -> Iterator[Fact | tuple[str, Rejection]]:
+        """The facts of one event; in place of one that cannot be taken, the meter's key and why. `spare_id` is for
+        an event without an id."""
+        values = event.values
+        if isinstance(values, dict):
+            if event.meter is not UNSET or event.value is not UNSET:
+                yield "", Rejection("invalid", "/values", "Give either meter and value, or values; not both.")
+                return
+            several = True
+        elif isinstance(event.meter, str):
+            values, several = {event.meter: ONE if event.value is UNSET else event.value}, False
+        else:
+            yield "", Rejection("invalid", "/meter", "The event names no meter.")
             return
-        values, pointer = event.values, "/values/"
-    elif isinstance(event.meter, str):
-        values, pointer = {event.meter: Decimal(1) if event.value is UNSET else event.value}, ""
-    else:
-        yield "", Rejection("invalid", "/meter", "The event names no meter.")
-        return
-    event_id = event.id if isinstance(event.id, str) else uuid7()
-    try:
-        moment = event.time.astimezone(UTC) if isinstance(event.time, datetime) else times.arrival
-    except OverflowError:
-        yield "", Rejection("invalid", "/time", "The time is outside of the calendar.")
-        return
-    if fault := _fault(event, event_id, moment, times):
-        yield "", fault
-        return
-    time = moment.isoformat()
-    dimensions = tuple(sorted(event.dimensions.items()))
-    # A resend without a time arrives later and is the same event all the same: the time counts where it was sent.
-    said = (time if event.time is not UNSET else "", dimensions)
-    uuid = is_uuid(event_id)
-    key = event_id if uuid else hash128(event_id)
-    for meter_key, number in values.items():
-        meter = meters.get(meter_key)
-        if meter is None:
-            where = pointer + escape(meter_key) if pointer else "/meter"
-            yield meter_key, Rejection("unknown_meter", where, f"There is no meter {meter_key!r}.")
-            continue
-        value = canonical_number(number)
-        if value is None:
-            where = pointer + escape(meter_key) if pointer else "/value"
-            yield (
-                meter_key,
-                Rejection("invalid", where, "A number has at most 24 digits before the point and 15 after it."),
-            )
-            continue
-        distinct = None
-        if meter.unique_dimension:
-            distinct = event.dimensions.get(meter.unique_dimension)
-            if distinct is None:
-                where = f"/dimensions/{escape(meter.unique_dimension)}"
-                yield (
-                    meter_key,
-                    Rejection(
-                        "missing_dimension",
-                        where,
-                        f"Meter {meter_key!r} counts the different values of dimension "
-                        f"{meter.unique_dimension!r}, which the event does not have.",
-                    ),
-                )
+        event_id = event.id if isinstance(event.id, str) else spare_id or uuid7()
+        moment = event.time
+        if not isinstance(moment, datetime):
+            moment = self.times.arrival
+        elif moment.tzinfo is not UTC:
+            try:
+                moment = moment.astimezone(UTC)
+            except OverflowError:
+                yield "", Rejection("invalid", "/time", "The time is outside of the calendar.")
+                return
+        if fault := self._fault(event, event_id, moment):
+            yield "", fault
+            return
+        time = microseconds(moment)
+        # A resend without a time arrives later and is the same event all the same: the time counts where it was sent.
+        said_time = "" if event.time is UNSET else time
+        items = tuple(event.dimensions.items())
+        uuid = is_uuid(event_id)
+        key = event_id if uuid else hash128(event_id)
+        for meter_key, number in values.items():
+            meter = self.meters.get(meter_key)
+            if meter is None:
+                where = f"/values/{escape(meter_key)}" if several else "/meter"
+                yield meter_key, Rejection("unknown_meter", where, f"There is no meter {meter_key!r}.")
                 continue
-        declared = tuple(pair for pair in dimensions if pair[0] in meter.dimensions)
-        yield Fact(
-            event_index=index,
-            event_id=event_id,
-            meter=meter_key,
-            customer=event.customer,
-            meter_id=meter.id,
-            key=key,
-            content=hash64(repr((value, said))),
-            time=time,
-            month=date(moment.year, moment.month, 1),
-            value=value,
-            declared=declared,
-            distinct_value=None if distinct is None else hash128(distinct),
-            sent_id=None if uuid else event_id,
-            extra=(
-                json.dumps({name: text for name, text in dimensions if name not in meter.dimensions})
-                if len(declared) < len(dimensions)
-                else None
-            ),
-        )
+            labels = self._labels.get((meter_key, items))
+            if labels is None:
+                labels = self._labels[meter_key, items] = _labels_of(meter_key, meter, items)
+            if labels.fault:
+                yield meter_key, labels.fault
+                continue
+            value = labels.value or canonical_number(number)
+            if value is None:
+                yield meter_key, Rejection("invalid", f"/values/{escape(meter_key)}" if several else "/value", LIMITS)
+                continue
+            yield Fact(
+                index,
+                event_id,
+                meter_key,
+                event.customer,
+                meter.id,
+                key,
+                hash64(f"{value} {said_time} {labels.said}"),
+                time,
+                value,
+                labels,
+                None if uuid else event_id,
+            )
 
-
-def _fault(event: EventIn, event_id: str, moment: datetime, times: AcceptedTimes) -> Rejection | None:
-    if not times.earliest <= moment <= times.latest:
+    def _fault(self, event: EventIn, event_id: str, moment: datetime) -> Rejection | None:
+        times = self.times
         if moment > times.latest:
-            detail = "The time is more than 24 hours ahead."
-            return Rejection("too_far_ahead", "/time", detail)
-        return Rejection("too_old", "/time", f"The time is before {times.earliest:%Y-%m-%d}; older events are refused.")
-    # PostgreSQL has no way to store this one character in a text.
-    if "\0" in event_id:
-        return Rejection("invalid", "/id", "The text has a NUL character.")
-    if "\0" in event.customer:
-        return Rejection("invalid", "/customer", "The text has a NUL character.")
-    for name, text in event.dimensions.items():
+            return Rejection("too_far_ahead", "/time", "The time is more than 24 hours ahead.")
+        if moment < times.earliest:
+            detail = f"The time is before {times.earliest:%Y-%m-%d}; older events are refused."
+            return Rejection("too_old", "/time", detail)
+        # PostgreSQL has no way to store this one character in a text.
+        if "\0" in event_id:
+            return Rejection("invalid", "/id", "The text has a NUL character.")
+        if "\0" in event.customer:
+            return Rejection("invalid", "/customer", "The text has a NUL character.")
+        return None
+
+
+def _labels_of(meter_key: str, meter: MeterEntry, items: tuple[tuple[str, str], ...]) -> Labels:
+    pairs = tuple(sorted(items))
+    texts = dict(pairs)
+    declared = tuple(pair for pair in pairs if pair[0] in meter.dimensions)
+    extra = None
+    if len(declared) < len(pairs):
+        extra = json.dumps({name: text for name, text in pairs if name not in meter.dimensions})
+    labels = Labels(declared, extra, said=repr(pairs))
+    for name, text in pairs:
         if "\0" in name or "\0" in text:
-            return Rejection("invalid", f"/dimensions/{escape(name)}", "The text has a NUL character.")
-    return None
+            labels.fault = Rejection("invalid", f"/dimensions/{escape(name)}", "The text has a NUL character.")
+            return labels
+    for name, wanted in (
+        (meter.unique_dimension, "counts the different values of"),
+        (meter.value_dimension, "takes its value from"),
+    ):
+        if name and name not in texts:
+            detail = f"Meter {meter_key!r} {wanted} dimension {name!r}, which the event does not have."
+            labels.fault = Rejection("missing_dimension", f"/dimensions/{escape(name)}", detail)
+            return labels
+    if meter.unique_dimension:
+        labels.distinct_value = hash128(texts[meter.unique_dimension])
+    if meter.value_dimension:
+        labels.value = number_in_text(texts[meter.value_dimension])
+        if labels.value is None:
+            labels.fault = Rejection("invalid", f"/dimensions/{escape(meter.value_dimension)}", f"No number. {LIMITS}")
+    return labels
 
 
 def canonical_number(number: Decimal) -> str | None:
     """The one plain text of a number ("1E+3", "1000.0" and "1000" are the same), or None beyond the limits."""
+    text = str(number)
+    if text.isdigit() and len(text) < 24 and (text[0] != "0" or text == "0"):
+        return text  # most are
     # In this order: a NaN cannot be compared, and a huge exponent ("0E+999999" too) must not be written out.
     if not number.is_finite():
         return None
@@ -169,6 +217,14 @@ def canonical_number(number: Decimal) -> str | None:
     if len(places) > MAX_PLACES:
         return None
     return f"{whole}.{places}" if places else whole
+
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+
+
+def number_in_text(text: str) -> str | None:
+    """The canonical number that a dimension's text is, or None where it is none or beyond the limits."""
+    return canonical_number(Decimal(text)) if len(text) <= 60 and _NUMBER.fullmatch(text) else None
 
 
 def escape(token: str) -> str:

@@ -1,6 +1,5 @@
 """The monthly partitions of `meters_event`: made ahead by a task, and on demand for a month nobody foresaw."""
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 from django.conf import settings
@@ -9,8 +8,8 @@ from django.db import connection, transaction
 from meters import sql
 from meters.periods import next_month
 
-# Months that this process knows to exist. Partitions are only ever removed by a command that also refuses
-# events of their months, so the set never promises too much.
+# Months (their first days) that this process knows to exist. Partitions are only ever removed by a command that
+# also refuses events of their months, so the set never promises too much.
 _known: set[date] = set()
 
 AHEAD = timedelta(days=62)
@@ -21,33 +20,32 @@ def forget() -> None:
     _known.clear()
 
 
-def month(instant: datetime) -> date:
-    utc = instant.astimezone(UTC)
-    return date(utc.year, utc.month, 1)
+def ensure_accepted_span(now: datetime) -> None:
+    """Makes the partitions of every time that ingest accepts now and in the next two months."""
+    ensure_span(now - timedelta(days=settings.INGEST_HORIZON_DAYS), now + AHEAD)
 
 
-def ensure_months(months: Iterable[date]) -> None:
-    """Makes the partitions of these months (first days) where they are missing. Safe to race."""
-    missing = {first for first in months if first not in _known}
+def ensure_span(first: datetime, last: datetime) -> None:
+    """Makes the partitions of the months from one instant's to the other's where they are missing. Safe to race."""
+    months = [_month(first)]
+    end = _month(last)
+    while months[-1] < end:
+        months.append(next_month(months[-1]))
+    missing = [month for month in months if month not in _known]
     if not missing:
         return
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(sql.PARTITIONS_LOCK)
         cursor.execute(sql.PARTITIONS)
         existing = {name for (name,) in cursor.fetchall()}
-        for first in sorted(missing):
-            name = f"meters_event_{first:%Y_%m}"
+        for month in missing:
+            name = f"meters_event_{month:%Y_%m}"
             if name not in existing:
-                bounds = {"start": f"'{first} 00:00+00'", "end": f"'{next_month(first)} 00:00+00'"}
+                bounds = {"start": f"'{month} 00:00+00'", "end": f"'{next_month(month)} 00:00+00'"}
                 cursor.execute(sql.CREATE_PARTITION.format(name=name, **bounds))
     _known.update(missing)
 
 
-def ensure_accepted_span(now: datetime) -> None:
-    """Makes the partitions of every time that ingest accepts now and in the next two months."""
-    first = month(now - timedelta(days=settings.INGEST_HORIZON_DAYS))
-    last = month(now + AHEAD)
-    months = [first]
-    while months[-1] < last:
-        months.append(next_month(months[-1]))
-    ensure_months(months)
+def _month(instant: datetime) -> date:
+    utc = instant.astimezone(UTC)
+    return date(utc.year, utc.month, 1)

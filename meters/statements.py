@@ -19,3 +19,11 @@ def execute(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ..
 def array(texts: Iterable[str]) -> str:
     """An array literal of texts that need no quoting: numbers, times and hexadecimal digits."""
     return "{" + ",".join(texts) + "}"
+
+
+NULL = "NULL"
+
+
+def quoted(text: str) -> str:
+    """Any text as an element of an array literal (PostgreSQL's manual, "Array Input and Output Syntax")."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

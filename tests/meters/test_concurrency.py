@@ -103,12 +103,23 @@ def test_racing_conflicts_keep_one_and_report_the_others() -> None:
     assert_buckets_equal_events()
 
 
-def test_every_batch_that_changes_usage_raises_the_version_once() -> None:
+def test_every_answer_comes_with_a_raised_version() -> None:
     make_meter()
-    batches = [[[event] for event in events(200, ["acme"])[sender::SENDERS]] for sender in range(SENDERS)]
-    _, raised = send_at_once(batches)
-    assert raised == []
-    assert UsageVersion.objects.get().version == 200
+    record_events(events(1, ["acme"]), now=NOW)
+
+    def version() -> int:
+        return UsageVersion.objects.get().version
+
+    def sender(number: int) -> None:
+        for event in events(200, ["acme"])[1:][number::SENDERS]:
+            before = version()
+            assert record_events([event], now=NOW).accepted == 1
+            assert version() > before
+
+    assert race(*(partial(sender, number) for number in range(SENDERS))) == []
+    # Those that waited at the same time shared a commit, and raised it once.
+    assert version() <= 200
+    assert Event.objects.count() == 200
     assert_buckets_equal_events()
 
 

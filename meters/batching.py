@@ -1,0 +1,171 @@
+"""Batches that wait at the same time share a statement and its commit.
+
+Whoever comes when nobody writes goes at once, so nothing lingers; whoever comes meanwhile waits, and the next writer
+takes all that wait along (up to MAX_ROWS events). One writer at a time in each process: more would only contend for
+the same cores. The answer still means committed.
+"""
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from meters import sql
+from meters.signals import usage_changed
+from meters.statements import execute
+
+# Of one statement; a larger batch goes alone.
+MAX_ROWS = 5_000
+
+COLUMNS = ("customers", "meters", "keys", "contents", "times", "dimension_sets", "values")
+# Most batches have none of these; a missing array reads as nulls.
+OPTIONAL_COLUMNS = ("distinct_values", "sent_ids", "extras")
+
+
+@dataclass(slots=True)
+class Rows:
+    """The events of a batch as columns, each the elements of an array literal; None where all elements are null."""
+
+    count: int
+    columns: dict[str, str | None]
+    customer_ids: set[int]
+    received_at: datetime
+
+
+@dataclass(slots=True)
+class _Waiting:
+    rows: Rows
+    turn: threading.Event = field(default_factory=threading.Event)
+    leads: bool = False
+    # The positions (from 0) of the events that are new; None: all of them.
+    stored: set[int] | None = None
+    error: BaseException | None = None
+
+
+_lock = threading.Lock()
+_queue: list[_Waiting] = []
+_busy = False
+
+
+def store(rows: Rows) -> set[int] | None:
+    """Stores the batch and answers the positions of the events that were new, None meaning all of them.
+
+    A database error passes through, and then nothing of the batch is stored. Inside a transaction the batch goes
+    alone, as its commit is the caller's.
+    """
+    if connection.in_atomic_block:
+        (stored,) = _write([rows])
+        transaction.on_commit(lambda: _announce([rows], [stored]), robust=True)
+        return stored
+    mine = _Waiting(rows)
+    _queue_up(mine)
+    if mine.leads:
+        _lead(mine)
+    if mine.error is not None:
+        raise mine.error
+    return mine.stored
+
+
+def _queue_up(mine: _Waiting) -> None:
+    global _busy
+    with _lock:
+        if _busy:
+            _queue.append(mine)
+        else:
+            _busy = mine.leads = True
+    if not mine.leads:
+        mine.turn.wait()
+
+
+def _lead(mine: _Waiting) -> None:
+    group = [mine, *_take_along(MAX_ROWS - mine.rows.count)]
+    try:
+        _write_group(group)
+    except BaseException:
+        for waiting in group[1:]:
+            waiting.error = OperationalError("The writer of this batch was interrupted.")
+        raise
+    finally:
+        _hand_over()
+        for waiting in group[1:]:
+            waiting.turn.set()
+    written = [waiting for waiting in group if waiting.error is None]
+    _announce([waiting.rows for waiting in written], [waiting.stored for waiting in written])
+
+
+def _take_along(room: int) -> list[_Waiting]:
+    taken = 0
+    with _lock:
+        while taken < len(_queue) and _queue[taken].rows.count <= room:
+            room -= _queue[taken].rows.count
+            taken += 1
+        group = _queue[:taken]
+        del _queue[:taken]
+    return group
+
+
+def _hand_over() -> None:
+    global _busy
+    with _lock:
+        if _queue:
+            following = _queue.pop(0)
+            following.leads = True
+            following.turn.set()
+        else:
+            _busy = False
+
+
+def _write_group(group: Sequence[_Waiting]) -> None:
+    try:
+        for waiting, stored in zip(group, _write([waiting.rows for waiting in group]), strict=True):
+            waiting.stored = stored
+    except (OperationalError, InterfaceError) as error:
+        # The database is gone or gave up: nobody knows better than the sender whether to try again.
+        for waiting in group:
+            waiting.error = error
+    except Exception as error:
+        if len(group) == 1:
+            group[0].error = error
+        else:
+            # One batch's fault is not the others': each on its own.
+            for waiting in group:
+                _write_group([waiting])
+
+
+def _write(batches: Sequence[Rows]) -> list[set[int] | None]:
+    parameters: dict[str, object] = {name: _array(batches, name) for name in COLUMNS}
+    for name in OPTIONAL_COLUMNS:
+        used = any(rows.columns[name] is not None for rows in batches)
+        parameters[name] = _array(batches, name) if used else None
+    parameters["received_at"] = max(rows.received_at for rows in batches)
+    count, positions = execute(sql.RECORD_EVENTS, parameters)[0]
+    if count == sum(rows.count for rows in batches):
+        return [None] * len(batches)
+    new = set(positions or ())
+    stored: list[set[int] | None] = []
+    first = 1
+    for rows in batches:
+        stored.append({position for position in range(rows.count) if first + position in new})
+        first += rows.count
+    return stored
+
+
+def _array(batches: Sequence[Rows], name: str) -> str:
+    return "{" + ",".join(rows.columns[name] or nulls(rows.count) for rows in batches) + "}"
+
+
+def nulls(count: int) -> str:
+    return ",".join(["NULL"] * count)
+
+
+def _announce(batches: Iterable[Rows], stored: Iterable[set[int] | None]) -> None:
+    changed = {
+        customer_id
+        for rows, new in zip(batches, stored, strict=True)
+        if new is None or new
+        for customer_id in rows.customer_ids
+    }
+    if changed:
+        usage_changed.send_robust(sender=None, customer_ids=sorted(changed))
