@@ -6,15 +6,24 @@ from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from meters.aggregation import Part, merge, merges, quantity
+from meters.aggregation import adds_up
 from meters.charts import MOST_SERIES, Chart, Series, bar_chart, short_number
 from meters.models import Customer, Meter
 from meters.periods import Period, local_date, windows
-from meters.usage import Group, Usage, read_usage
+from meters.usage import OTHER, Group, Usage, read_usage, read_usage_of
 from portal.bills import day_slots
 from pricing.money import format_quantity
 
 NO_VALUE = "not set"
+TOTAL_LABELS = {
+    "min": "Least",
+    "max": "Greatest",
+    "average": "Average",
+    "latest": "Latest",
+    "unique_count": "Different in all",
+    "percentile": "In all",
+    "time_weighted_average": "Average",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,6 @@ class UsageReport:
     days: tuple[date, ...]
     groups: tuple[UsageColumn, ...]
     total: UsageColumn
-    left_out: int  # groups that are not shown because they cannot be taken together
     chart: Chart
 
     @property
@@ -50,12 +58,7 @@ class UsageReport:
     @property
     def total_label(self) -> str:
         """What the figure of the whole period is, by the meter's aggregation."""
-        match self.meter.aggregation:
-            case Meter.Aggregation.MAX:
-                return "Greatest"
-            case Meter.Aggregation.UNIQUE_COUNT:
-                return "Different in all"
-        return "Total"
+        return TOTAL_LABELS.get(self.meter.aggregation, "Total")
 
     @property
     def rows(self) -> list[tuple[date, tuple[tuple[str, Decimal], ...], Decimal]]:
@@ -64,10 +67,6 @@ class UsageReport:
             (day, tuple((column.name, column.values[index]) for column in self.groups), self.total.values[index])
             for index, day in enumerate(self.days)
         ]
-
-
-def adds_up(meter: Meter) -> bool:
-    return meter.aggregation in (Meter.Aggregation.SUM, Meter.Aggregation.COUNT)
 
 
 def usage_report(
@@ -83,8 +82,8 @@ def usage_report(
     """Usage up to the day that `now` is in; days without usage are 0. `group` is a dimension, or empty for none;
     of more than `most` groups the smaller ones are taken together."""
     days = [day for day in windows(period, "day", zone) if day.start <= now]
-    total = _column("Total", read_usage(customer, [meter], [*days, period]), meter, len(days), ())
-    groups, left_out = _groups(customer, meter, days, period, group, most) if group else ([], 0)
+    total = _column("Total", read_usage(customer, [meter], [*days, period], until=now), meter, len(days), ())
+    groups = _groups(customer, meter, days, period, group, most, now) if group else []
     # Only what adds up may be stacked.
     drawn = groups if groups and adds_up(meter) and len(groups) <= MOST_SERIES + 1 else [total]
     chart = bar_chart(
@@ -102,36 +101,25 @@ def usage_report(
         days=tuple(local_date(day.start, zone) for day in days),
         groups=tuple(groups),
         total=total,
-        left_out=left_out,
         chart=chart,
     )
 
 
 def _groups(
-    customer: Customer, meter: Meter, days: Sequence[Period], period: Period, group: str, most: int
-) -> tuple[list[UsageColumn], int]:
-    """The greatest groups, and the others as one where they can be taken together."""
-    usage = read_usage(customer, [meter], [*days, period], group_by=[group])
-    whole = len(days)
-    ranked = sorted(usage.groups(meter), key=lambda one: usage.quantity(meter, whole, one), reverse=True)
+    customer: Customer, meter: Meter, days: Sequence[Period], period: Period, group: str, most: int, now: datetime
+) -> list[UsageColumn]:
+    """The greatest groups, and the others as one: read as one, since few aggregations can be added up."""
+    whole = read_usage(customer, [meter], [period], group_by=[group], until=now)
+    ranked = sorted(whole.groups(meter), key=lambda one: whole.quantity(meter, 0, one), reverse=True)
     # A single other one is shown as itself.
     shown = ranked if len(ranked) == most + 1 else ranked[:most]
-    others = ranked[len(shown) :]
-    columns = [_column(one[0] or NO_VALUE, usage, meter, whole, one) for one in shown]
-    if others and merges(meter.aggregation):
-        columns.append(_merged(usage, meter, whole, others))
-        return columns, 0
-    return columns, len(others)
+    usage = read_usage_of([customer], [meter], [*days, period], group_by=[group], keep=shown, until=now)
+    columns = [_column(one[0] or NO_VALUE, usage, meter, len(days), one) for one in shown]
+    if others := len(ranked) - len(shown):
+        columns.append(_column(f"{others} others", usage, meter, len(days), OTHER))
+    return columns
 
 
 def _column(name: str, usage: Usage, meter: Meter, whole: int, group: Group) -> UsageColumn:
     values = tuple(usage.quantity(meter, index, group) for index in range(whole))
     return UsageColumn(name, values, usage.quantity(meter, whole, group))
-
-
-def _merged(usage: Usage, meter: Meter, whole: int, groups: Sequence[Group]) -> UsageColumn:
-    def value(index: int) -> Decimal:
-        parts = (usage.parts.get((meter.id, index, group), Part()) for group in groups)
-        return quantity(meter.aggregation, merge(parts))
-
-    return UsageColumn(f"{len(groups)} others", tuple(value(index) for index in range(whole)), value(whole))

@@ -78,7 +78,9 @@ def test_different_values_are_not_added_up(owner: Client, acme: Customer) -> Non
     assert "3 Nov 1 4 Nov 1 5 Nov 1" in page
     assert "Different in all 1" in page
     grouped = text(owner, "/usage/?meter=Users&group=team")
-    assert "they do not add up to the total, which the chart shows. 3 more groups are not listed." in grouped
+    assert "The groups do not add up to the total, which the chart shows." in grouped
+    assert "Day a b t0 t1 t2 t3 3 others Users" in grouped
+    assert "Different in all 1 1 1 1 1 1 1 1" in grouped  # of the others, too, there is one user
 
 
 def test_a_greatest_value(owner: Client, acme: Customer) -> None:
