@@ -31,10 +31,15 @@ _dimension_sets: dict[DimensionPairs, int] = {}
 
 def forget() -> None:
     """Empties the dictionaries (another database, or a test that rolled back)."""
-    global _meters_read_at
-    _meters.clear()
     _customers.clear()
     _dimension_sets.clear()
+    forget_meters()
+
+
+def forget_meters() -> None:
+    """Lets the next batch of this process read the meters again."""
+    global _meters_read_at
+    # The dictionary itself stays whole: another thread may be in the middle of a batch with it.
     _meters_read_at = float("-inf")
 
 

@@ -4,38 +4,78 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 
-from meters.models import Customer, Meter, UsageBucket
+from meters import catalogue
+from meters.metering_sql import HAS_USAGE, WAIT_FOR_INGEST
+from meters.models import Meter
+from meters.statements import execute
 
 # What past usage was counted by. Changing one would change the meaning of figures that are already billed.
-FIXED_ONCE_USED = ("key", "aggregation", "unique_dimension")
+FIXED_ONCE_USED = (
+    "key",
+    "aggregation",
+    "unique_dimension",
+    "percentile",
+    "time_unit",
+    "where",
+    "value_dimension",
+    "multiplier",
+    "rounding",
+    "rounding_places",
+)
+# What an event is stored by. The other fields apply when usage is read, so an event that comes in while one of them
+# changes is counted by the new meaning and by no other.
+READ_AT_INGEST = {"unique_dimension", "value_dimension"}
+
+# What a copy of a meter has in common with it: all but its names.
+COPIED = (*FIXED_ONCE_USED[1:], "unit", "dimensions", "used_for_billing")
 
 
-@transaction.atomic
 def save_meter(meter: Meter, *, changes: Mapping[str, Any]) -> Meter:
     """Makes or changes a meter. Raises ValidationError by field.
 
-    Name, unit and new dimensions can change at any time; what is counted only while nothing has been.
+    Name, unit, billing and new dimensions can change at any time; what figures mean only while no event has come in.
+    Other processes take events by the meter as it was for up to a second more (meters/catalogue.py).
     """
-    if meter.pk is not None:
-        meter = Meter.objects.select_for_update().get(pk=meter.pk)
-        changed = [name for name in FIXED_ONCE_USED if changes.get(name, getattr(meter, name)) != getattr(meter, name)]
-        if changed and has_usage(meter):
-            raise ValidationError(
-                dict.fromkeys(changed, "The meter has usage, so this cannot change. Make a new meter instead.")
-            )
-        removed = set(meter.dimensions) - set(changes.get("dimensions", meter.dimensions))
-        if removed and has_usage(meter):
-            names = ", ".join(sorted(removed))
-            raise ValidationError({"dimensions": f"The meter has usage by {names}, so it cannot be removed."})
-    for name, value in changes.items():
-        setattr(meter, name, value)
-    meter.full_clean()
-    meter.save()
+    with transaction.atomic():
+        if meter.pk is not None:
+            meter = Meter.objects.select_for_update().get(pk=meter.pk)
+            _refuse_what_is_fixed(meter, changes)
+        for name, value in changes.items():
+            setattr(meter, name, value)
+        meter.full_clean()
+        meter.save()
+        transaction.on_commit(catalogue.forget_meters)
     return meter
 
 
 def has_usage(meter: Meter) -> bool:
-    """Whether the meter ever counted anything. By customer, because that is what the key of the buckets begins with."""
-    return UsageBucket.objects.filter(customer_id__in=Customer.objects.values("pk"), meter=meter).exists()
+    """Whether an event of the meter ever came in. One that was voided counts: it can be brought back."""
+    return bool(execute(HAS_USAGE, {"meter": meter.pk})[0][0])
+
+
+def _refuse_what_is_fixed(meter: Meter, changes: Mapping[str, Any]) -> None:
+    changed = {name for name in FIXED_ONCE_USED if changes.get(name, getattr(meter, name)) != getattr(meter, name)}
+    removed = set(meter.dimensions) - set(changes.get("dimensions", meter.dimensions))
+    if not changed and not removed:
+        return
+    used = has_usage(meter)
+    if not used and (removed or changed & READ_AT_INGEST):
+        # A first event that is being stored just now was read by the old meaning.
+        with connection.cursor() as cursor:
+            cursor.execute(WAIT_FOR_INGEST)
+        used = has_usage(meter)
+    if not used:
+        return
+    errors = {
+        name: "The meter has usage, which was counted by this, so it cannot change. Make a new meter instead."
+        for name in FIXED_ONCE_USED
+        if name in changed
+    }
+    if removed:
+        names = ", ".join(sorted(removed))
+        errors["dimensions"] = (
+            f"The meter has usage by {names}, so it cannot be removed. Make a new meter without it instead."
+        )
+    raise ValidationError(errors)

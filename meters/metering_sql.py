@@ -1,0 +1,19 @@
+"""SQL of creating and changing meters. Parameters only; each statement names the index it needs."""
+
+# Whether an event of the meter was ever stored, voided or not. The guard of ids is kept for ever, also where old
+# events are detached. Its key begins with the customer, so this looks once for each customer, up to the first that
+# is found; the LIMIT keeps the planner from reading the whole guard instead.
+# Uses the primary keys of meters_customer and meters_eventkey.
+HAS_USAGE = """
+SELECT EXISTS (
+    SELECT FROM meters_customer AS c
+    CROSS JOIN LATERAL (
+        SELECT FROM meters_eventkey AS k WHERE k.customer_id = c.id AND k.meter_id = %(meter)s LIMIT 1
+    ) AS k
+)
+"""
+
+# Waits for the batches that are being stored, and holds up new ones until the caller's transaction ends.
+WAIT_FOR_INGEST = """
+LOCK TABLE meters_usagebucket IN SHARE ROW EXCLUSIVE MODE
+"""
