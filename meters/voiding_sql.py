@@ -133,10 +133,10 @@ found AS (
 SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM found)
 """
 
-# Raises the usage versions of these customers. Uses the primary key of meters_usageversion.
+# Raises the usage versions of these customers. Uses the primary keys of meters_customer and meters_usageversion.
 RAISE_VERSIONS = """
 INSERT INTO meters_usageversion AS v (customer_id, version, changed_at)
-SELECT c.id, 1, %(at)s::timestamptz FROM unnest(%(customers)s::int[]) AS c (id) ORDER BY 1
+SELECT c.id, 1, %(at)s::timestamptz FROM meters_customer AS c WHERE c.id = ANY (%(customers)s::int[]) ORDER BY 1
 ON CONFLICT (customer_id) DO UPDATE SET version = v.version + 1, changed_at = excluded.changed_at
 RETURNING customer_id
 """

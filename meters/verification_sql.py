@@ -1,0 +1,75 @@
+"""The SQL of checking the tables of usage against the raw events."""
+
+# What differs for the customers of a range of ids, all of one snapshot: a batch is in it whole or not at all.
+#
+# Rows: the table ("bucket", "distinct value", "event key"), customer, meter, the hour, day or time, the dimension set
+# (none of a key), and what is stored and what the events say as texts (NULL: nothing). Events of months that are
+# detached are not there to be counted, so what is older than the oldest month is left alone.
+# Reads whole ranges of meters_event_customer_time and of the primary keys.
+DIFFERENCES = """
+WITH oldest AS MATERIALIZED (
+    SELECT coalesce(min(to_date(right(c.relname, 7), 'YYYY_MM')), 'infinity') AS day
+    FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'meters_event'::regclass
+),
+counted AS (
+    SELECT customer_id, meter_id, date_trunc('hour', occurred_at, 'UTC') AS hour, dimension_set_id,
+           count(*) AS count, sum(value) AS sum, min(value) AS min, max(value) AS max,
+           (array_agg(value ORDER BY occurred_at DESC, sequence DESC))[1] AS last,
+           max(occurred_at) AS last_at,
+           (array_agg(sequence ORDER BY occurred_at DESC, sequence DESC))[1] AS last_sequence
+    FROM meters_event
+    WHERE customer_id BETWEEN %(first)s AND %(last)s AND void_id IS NULL
+    GROUP BY 1, 2, 3, 4
+),
+stored AS (
+    SELECT * FROM meters_usagebucket
+    WHERE customer_id BETWEEN %(first)s AND %(last)s
+      AND hour >= (SELECT day::timestamp AT TIME ZONE 'UTC' FROM oldest)
+),
+seen AS (
+    SELECT DISTINCT customer_id, meter_id, (occurred_at AT TIME ZONE 'UTC')::date AS day, dimension_set_id,
+           distinct_value AS value
+    FROM meters_event
+    WHERE customer_id BETWEEN %(first)s AND %(last)s AND void_id IS NULL AND distinct_value IS NOT NULL
+),
+kept AS (
+    SELECT customer_id, meter_id, day, dimension_set_id, value FROM meters_usagedistinct
+    WHERE customer_id BETWEEN %(first)s AND %(last)s AND day >= (SELECT day FROM oldest)
+)
+SELECT 'bucket', customer_id, meter_id, hour, dimension_set_id,
+       CASE WHEN s.count IS NOT NULL THEN concat(s.count, ' events, sum ', s.sum, ', from ', s.min, ' to ', s.max,
+            ', last ', s.last, ' of ', s.last_at AT TIME ZONE 'UTC', ' (arrival ', s.last_sequence, ')') END,
+       CASE WHEN c.count IS NOT NULL THEN concat(c.count, ' events, sum ', c.sum, ', from ', c.min, ' to ', c.max,
+            ', last ', c.last, ' of ', c.last_at AT TIME ZONE 'UTC', ' (arrival ', c.last_sequence, ')') END
+FROM stored AS s FULL JOIN counted AS c USING (customer_id, meter_id, hour, dimension_set_id)
+WHERE (s.count, s.sum, s.min, s.max, s.last, s.last_at, s.last_sequence)
+    IS DISTINCT FROM (c.count, c.sum, c.min, c.max, c.last, c.last_at, c.last_sequence)
+UNION ALL
+SELECT 'distinct value', customer_id, meter_id, day::timestamp AT TIME ZONE 'UTC', dimension_set_id,
+       CASE WHEN k.value IS NOT NULL THEN value::text END, CASE WHEN n.value IS NOT NULL THEN value::text END
+FROM kept AS k FULL JOIN seen AS n USING (customer_id, meter_id, day, dimension_set_id, value)
+WHERE k.value IS NULL OR n.value IS NULL
+UNION ALL
+SELECT 'event key', e.customer_id, e.meter_id, e.occurred_at, NULL, NULL, e.key::text
+FROM meters_event AS e
+WHERE e.customer_id BETWEEN %(first)s AND %(last)s AND NOT EXISTS (
+    SELECT FROM meters_eventkey AS k
+    WHERE k.customer_id BETWEEN %(first)s AND %(last)s
+      AND (k.customer_id, k.meter_id, k.key, k.occurred_at) = (e.customer_id, e.meter_id, e.key, e.occurred_at)
+)
+ORDER BY 2, 3, 1, 4, 5
+"""
+
+# Gives events their keys back. What was sent under them is not known any more, so the content matches nothing: a
+# repeated event is told to be a conflict, and counts once all the same. Uses the primary key of meters_eventkey.
+RESTORE_KEYS = """
+INSERT INTO meters_eventkey (customer_id, meter_id, key, occurred_at, content)
+SELECT customer_id, meter_id, key, occurred_at, 0
+FROM unnest(
+    %(customers)s::int[], %(meters)s::int[], %(keys)s::uuid[], %(times)s::timestamptz[]
+) AS t (customer_id, meter_id, key, occurred_at)
+ORDER BY 1, 2, 3
+ON CONFLICT DO NOTHING
+RETURNING customer_id
+"""
