@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-import time_machine
 from rest_framework.test import APIClient
 
+from meters import keys
 from meters.keys import create_api_key, revoke
 from meters.models import ApiKey, Customer, Meter
 from pricing.models import ProductItem
@@ -117,6 +117,7 @@ class TestCustomers:
             make_customer(f"c{number:02}")
         client = api("read")
         client.get("/v1/customers")
+        keys.forget()
         with django_assert_num_queries(2):
             first = client.get("/v1/customers", {"limit": 20}).json()
         second = client.get(first["next"]).json()
@@ -154,73 +155,6 @@ class TestMeters:
         assert answer.status_code == 400
         assert {error["pointer"] for error in answer.json()["errors"]} == {pointer}
         assert not Meter.objects.exists()
-
-
-class TestUsage:
-    @pytest.fixture(autouse=True)
-    def _usage(self, api):
-        with time_machine.travel("2026-11-22T12:00:00Z", tick=False):
-            self.send_some(api)
-            yield
-
-    def send_some(self, api) -> None:
-        make_meter()
-        make_customer("acme")
-        events = [
-            json_event(time=f"2026-11-{day:02}T12:00:00Z", value=day, dimensions={"source": "ab"[day % 2]})
-            for day in (1, 2, 3)
-        ]
-        answer = api("ingest").post("/v1/events", events, format="json")
-        assert answer.json()["accepted"] == 3
-
-    def test_of_a_span(self, api) -> None:
-        query = {"customer": "acme", "meter": "ApiCalls", "from": "2026-11-01T00:00:00Z", "to": "2026-12-01T00:00:00Z"}
-        answer = api("read").get("/v1/usage", query).json()
-        assert answer["data"] == [
-            {"from": "2026-11-01T00:00:00Z", "to": "2026-12-01T00:00:00Z", "group": {}, "value": "6", "events": 3}
-        ]
-        assert (answer["unit"], answer["usage_version"]) == ("calls", 1)
-
-    def test_by_day_and_group(self, api) -> None:
-        query = {
-            "customer": "acme",
-            "meter": "ApiCalls",
-            "from": "2026-11-01T00:00:00+01:00",
-            "to": "2026-11-03T00:00:00+01:00",
-            "window": "day",
-            "time_zone": "Europe/Berlin",
-            "group_by": "source",
-        }
-        rows = api("read").get("/v1/usage", query).json()["data"]
-        assert [(row["from"], row["group"]["source"], row["value"]) for row in rows] == [
-            ("2026-10-31T23:00:00Z", "a", "0"),
-            ("2026-10-31T23:00:00Z", "b", "1"),
-            ("2026-11-01T23:00:00Z", "a", "2"),
-            ("2026-11-01T23:00:00Z", "b", "0"),
-        ]
-
-    @pytest.mark.parametrize(
-        ("change", "pointer"),
-        [
-            ({"customer": "nobody"}, "/customer"),
-            ({"meter": "Nothing"}, "/meter"),
-            ({"from": "yesterday"}, "/from"),
-            ({"from": "2026-12-01T00:00:00Z", "to": "2026-11-01T00:00:00Z"}, "/to"),
-            ({"window": "week and a half"}, "/window"),
-            ({"time_zone": "Mars/Base"}, "/time_zone"),
-            ({"group_by": "colour"}, "/group_by"),
-        ],
-        ids=str,
-    )
-    def test_bad_input_names_the_parameter(self, api, change: dict, pointer: str) -> None:
-        answer = api("read").get("/v1/usage", {"customer": "acme", "meter": "ApiCalls"} | change)
-        assert answer.status_code == 400
-        assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
-
-    def test_too_many_windows_are_refused(self, api) -> None:
-        query = {"customer": "acme", "meter": "ApiCalls", "window": "hour", "from": "2020-01-01T00:00:00Z"}
-        answer = api("read").get("/v1/usage", query)
-        assert (answer.status_code, answer.json()["code"]) == (400, "too_many_windows")
 
 
 def test_the_schema_is_complete_and_warns_of_nothing(capsys: pytest.CaptureFixture[str], tmp_path) -> None:
