@@ -1,10 +1,13 @@
 """The JSON of customers and meters. Rules of the domain are in services and models; their errors come by field."""
 
+from decimal import Decimal
 from typing import Any
 
 from rest_framework import serializers
 
+from meters.aggregation import plain
 from meters.customers import create_customer, update_customer
+from meters.decoding import MAX_DIMENSION_TEXT
 from meters.metering import save_meter
 from meters.models import Customer, Meter
 
@@ -29,6 +32,34 @@ class TraitsField(serializers.DictField):
         return {self.name.run_validation(name): text for name, text in traits.items()}
 
 
+class NumberField(serializers.DecimalField):
+    """A number as text, to the last digit, and in answers without trailing zeros. JSON's own numbers have been
+    through binary floating point when they come here, so only whole ones are taken."""
+
+    default_error_messages = {"not_text": 'Write the number as text, for example "0.001".'}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_digits=60, decimal_places=kwargs.pop("decimal_places", 20), **kwargs)
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        if not isinstance(data, str | int) or isinstance(data, bool):
+            self.fail("not_text")
+        number: Decimal = super().to_internal_value(data)
+        return number
+
+    def to_representation(self, value: Decimal) -> str:
+        return plain(value)
+
+
+class ConditionsField(serializers.DictField):
+    """Dimensions with the texts that count: {"region": ["eu", "us"]}. The empty text is an event without one."""
+
+    child = serializers.ListField(
+        child=serializers.CharField(allow_blank=True, max_length=MAX_DIMENSION_TEXT, trim_whitespace=False),
+        allow_empty=False,
+    )
+
+
 class CustomerSerializer(serializers.ModelSerializer[Customer]):
     traits = TraitsField(required=False)
 
@@ -50,7 +81,15 @@ class CustomerSerializer(serializers.ModelSerializer[Customer]):
         return update_customer(instance, changes=validated_data)
 
 
+def _help(name: str) -> str:
+    return str(getattr(Meter._meta.get_field(name), "help_text", ""))
+
+
 class MeterSerializer(serializers.ModelSerializer[Meter]):
+    percentile = NumberField(required=False, allow_null=True, help_text=_help("percentile"))
+    multiplier = NumberField(required=False, decimal_places=30, help_text=_help("multiplier"))
+    where = ConditionsField(required=False, help_text=_help("where"))
+
     class Meta:
         model = Meter
         fields = [
@@ -59,7 +98,14 @@ class MeterSerializer(serializers.ModelSerializer[Meter]):
             "aggregation",
             "unit",
             "dimensions",
+            "where",
             "unique_dimension",
+            "percentile",
+            "time_unit",
+            "value_dimension",
+            "multiplier",
+            "rounding",
+            "rounding_places",
             "used_for_billing",
             "created_at",
         ]
