@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from meters.aggregation import plain
 from meters.charts import MOST_SERIES
 from meters.periods import local_date
+from meters.spreadsheet import cell
 from portal.access import PortalRequest, for_customer, visible_invoices, visible_meters, wants_fragment
 from portal.forms import UsageQuery, offered_months
 from portal.usage_report import UsageReport, usage_report
@@ -46,7 +47,7 @@ def usage_csv(request: PortalRequest) -> HttpResponse:
     )
     writer = csv.writer(response)
     unit = f" ({report.meter.unit})" if report.meter.unit else ""
-    writer.writerow(["day", *(_cell(column.name) for column in report.groups), _cell(f"{report.meter}{unit}")])
+    writer.writerow(["day", *(cell(column.name) for column in report.groups), cell(f"{report.meter}{unit}")])
     for day, values, total in report.rows:
         writer.writerow([day.isoformat(), *(plain(value) for _, value in values), plain(total)])
     writer.writerow(["total", *(plain(column.total) for column in report.groups), plain(report.total.total)])
@@ -74,8 +75,3 @@ def _report(request: PortalRequest, form: UsageQuery, most: int = MOST_SERIES) -
         now=timezone.now(),
         most=most,
     )
-
-
-def _cell(text: str) -> str:
-    """Text that a spreadsheet does not take for a formula: senders choose the values of dimensions."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n", " ", ";", "\uff1d") else text
