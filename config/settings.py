@@ -52,6 +52,8 @@ INGEST_MAX_BYTES = int(os.environ.get("INGEST_MAX_BYTES", str(10 * 1024 * 1024))
 INGEST_MAX_EVENTS = int(os.environ.get("INGEST_MAX_EVENTS", "10000"))
 INGEST_HORIZON_DAYS = int(os.environ.get("INGEST_HORIZON_DAYS", "400"))
 INGEST_CREATES_CUSTOMERS = env_bool("INGEST_CREATES_CUSTOMERS", True)
+# Requests a second of an API key that has no limit of its own; unset: any number.
+API_RATE_LIMIT = int(os.environ.get("API_RATE_LIMIT") or 0) or None
 # Set by `make run`: lets `manage.py demo` fill this installation.
 DEMO = env_bool("DEMO", False)
 
@@ -192,6 +194,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = INGEST_MAX_BYTES
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["meters.api.auth.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["meters.api.auth.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["meters.api.auth.KeyRateLimit"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["meters.api.bodies.BoundedJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "meters.api.pagination.CursorPagination",

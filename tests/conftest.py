@@ -11,7 +11,7 @@ from django.db import connection
 from rest_framework.test import APIClient
 
 from invoices import pricing_of
-from meters import catalogue, partitions
+from meters import catalogue, keys, partitions, rate_limit
 from meters.keys import create_api_key
 from tests.scenarios.live import Live
 
@@ -22,6 +22,8 @@ def _forget() -> Iterator[None]:
     yield
     catalogue.forget()
     partitions.forget()
+    keys.forget()
+    rate_limit.forget()
     pricing_of.rates_of.cache_clear()
 
 

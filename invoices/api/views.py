@@ -8,6 +8,7 @@ from rest_framework import mixins, serializers, viewsets
 
 from invoices.api.serializers import InvoiceSerializer
 from invoices.models import Invoice, InvoiceLine
+from meters.api.auth import customer_of, require_customer
 from meters.api.pagination import CursorPagination
 from meters.api.serializers import ByKey
 from meters.models import Customer
@@ -36,6 +37,7 @@ class InvoiceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     queryset = Invoice.objects.all()
     serializer_class = InvoiceSerializer
     pagination_class = NewestFirst
+    customer_keys = {"list", "retrieve"}
 
     def get_queryset(self) -> QuerySet[Invoice]:
         lines = InvoiceLine.objects.select_related("product_item__meter", "invoice").order_by("position")
@@ -45,8 +47,14 @@ class InvoiceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
             .select_related("customer", "plan_version__plan")
             .prefetch_related(Prefetch("lines", queryset=lines))
         )
+        own = customer_of(self.request)
+        if own is not None:
+            invoices = invoices.filter(customer=own)
         if self.action != "list":
             return invoices
-        query = InvoiceQuery(data=self.request.query_params)
+        asked = {name: self.request.query_params[name] for name in self.request.query_params}
+        if own is not None:
+            require_customer(self.request, asked.setdefault("customer", own.key))
+        query = InvoiceQuery(data=asked)
         query.is_valid(raise_exception=True)
         return invoices.filter(**query.validated_data)

@@ -11,7 +11,6 @@ from django.db import DataError, IntegrityError, InterfaceError, OperationalErro
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
 
 from meters.facts import escape
 
@@ -55,6 +54,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         error = Problem(409, "conflict", "Another request has just done the same. Read it, and decide again.")
     if not isinstance(error, exceptions.APIException):
         return None
+    # Who asks and how often is settled by classes that `rest_framework.views` imports, and those raise Problems.
+    from rest_framework.views import set_rollback
+
     set_rollback()
     headers = {}
     if isinstance(error, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):

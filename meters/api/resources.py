@@ -1,7 +1,9 @@
 """`/v1/customers` and `/v1/meters`: create, read, update, list. Nothing is deleted: usage and bills point at them."""
 
+from django.db.models import QuerySet
 from rest_framework import mixins, viewsets
 
+from meters.api.auth import customer_of
 from meters.api.serializers import CustomerSerializer, MeterSerializer
 from meters.models import Customer, Meter
 
@@ -20,6 +22,12 @@ class CustomerViewSet(
     lookup_field = "key"
     lookup_value_regex = ".+"  # a key is the vendor's own and may hold a slash
     http_method_names = ["get", "head", "options", "post", "patch"]
+    customer_keys = {"retrieve"}
+
+    def get_queryset(self) -> QuerySet[Customer]:
+        own = customer_of(self.request)
+        customers = super().get_queryset()
+        return customers if own is None else customers.filter(pk=own.pk)
 
 
 class MeterViewSet(
@@ -36,3 +44,4 @@ class MeterViewSet(
     lookup_field = "key"
     lookup_value_regex = "[^/]+"
     http_method_names = ["get", "head", "options", "post", "patch"]
+    customer_keys = {"list", "retrieve"}

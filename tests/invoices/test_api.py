@@ -1,8 +1,11 @@
 """`GET /v1/invoices`: lines, steps and words, newest first."""
 
 import pytest
+from rest_framework.test import APIClient
 
 from invoices.models import Invoice
+from meters import keys
+from meters.keys import create_api_key
 from tests.factories import STORY_RATE, live_invoice, make_customer, make_meter, make_plan, run_sweep, send
 
 pytestmark = pytest.mark.django_db
@@ -95,5 +98,21 @@ def test_a_page_asks_the_same_of_the_database_however_long_it_is(api, django_ass
         )
     client = api("read")
     client.get("/v1/invoices", {"customer": "acme"})
+    keys.forget()
     with django_assert_num_queries(4):  # key, customer, invoices, lines
         assert len(client.get("/v1/invoices", {"customer": "acme"}).json()["data"]) == 20
+
+
+def test_a_key_of_one_customer_reads_its_own_invoices_and_no_others(api) -> None:
+    acme = Invoice.objects.get(customer__key="acme")
+    others = Invoice.objects.get(customer__key="globex")
+    _, text = create_api_key(name="k", scopes=["read"], customer=acme.customer)
+    client = APIClient()
+    client.credentials(HTTP_X_API_KEY=text)
+    for query in ({}, {"customer": "acme"}):
+        assert [row["customer"] for row in client.get("/v1/invoices", query).json()["data"]] == ["acme"]
+    answer = client.get("/v1/invoices", {"customer": "globex"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden_customer")
+    assert client.get(f"/v1/invoices/{acme.pk}").status_code == 200
+    assert client.get(f"/v1/invoices/{others.pk}").status_code == 404
+    assert api("read").get(f"/v1/invoices/{others.pk}").status_code == 200
