@@ -6,9 +6,10 @@ from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 
 ORDER = {
-    "meters": ["Meter", "Customer", "Event", "ApiKey"],
+    "meters": ["Meter", "Customer", "Event", "RejectedEvent", "ApiKey"],
     "pricing": ["Plan", "ProductItem", "AssignmentRule", "Assignment"],
     "invoices": ["Invoice"],
     "portal": [],
@@ -23,6 +24,12 @@ class TollmeterAdminSite(AdminSite):
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         return super().each_context(request) | {"company_name": settings.COMPANY_NAME}
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        # Not at the top: the site is made before there are models.
+        from meters.admin.rejected import recent_refusals
+
+        return super().index(request, {"refusals": recent_refusals(request), **(extra_context or {})})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         apps: list[dict[str, Any]] = super().get_app_list(request, app_label)
