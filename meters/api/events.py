@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from meters.api.bodies import JSON_LINES, media_type, read_body
+from meters.api.event_log import EventListMixin
 from meters.api.problems import Problem
 from meters.decoding import MalformedBody, TooManyEvents, decode_json, decode_lines
 from meters.events import Recorded, record_events
@@ -73,7 +74,7 @@ EVENT_IN = inline_serializer(
 )
 
 
-class EventsView(APIView):
+class EventsView(EventListMixin, APIView):
     """Takes one event, an array of events, or newline-delimited JSON; gzip or not."""
 
     parser_classes = [AnyParser]
