@@ -1,5 +1,6 @@
 """`/v1/usage`: what may be asked, what is refused and how it is named, and that POST asks the same as GET."""
 
+import bz2
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -171,6 +172,14 @@ class TestBadInput:
         form = "application/x-www-form-urlencoded"
         answer = client.generic("POST", "/v1/usage", "meter=ApiCalls", content_type=form)
         assert (answer.status_code, answer["Content-Type"]) == (415, "application/problem+json")
+
+    @pytest.mark.parametrize("charset", ["bz2", "zlib", "hex", "utf-16", "nonsense"])
+    def test_a_body_is_utf_8_whatever_it_says(self, client: APIClient, charset: str) -> None:
+        body = json.dumps({"meter": "ApiCalls"})
+        packed = bz2.compress(body.encode())
+        said = f"application/json; charset={charset}"
+        assert client.generic("POST", "/v1/usage", body, content_type=said).status_code == 200
+        assert client.generic("POST", "/v1/usage", packed, content_type=said).status_code == 400
 
     def test_a_post_with_a_query_in_its_address_is_refused(self, client: APIClient) -> None:
         answer = client.post("/v1/usage?customer=acme", {"meter": "ApiCalls"}, format="json")
