@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
 ORDER = {
-    "meters": ["Meter", "Customer", "Event", "RejectedEvent", "ApiKey"],
+    "meters": ["Meter", "Customer", "Event", "VoidRecord", "RejectedEvent", "ApiKey"],
     "pricing": ["Plan", "ProductItem", "AssignmentRule", "Assignment"],
     "invoices": ["Invoice"],
     "portal": [],

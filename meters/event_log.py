@@ -123,11 +123,6 @@ def events_of(customer: Customer, event_id: str) -> list[Event]:
     return sorted(events, key=lambda event: event.meter.key)
 
 
-def newest_of_meter(meter: Meter, limit: int) -> list[Event]:
-    """Of the events that arrived last, the newest of one meter."""
-    return page(EventQuery(meter=meter), limit=limit).events
-
-
 def counts(event: Event) -> bool:
     """Whether the figures of its meter count the event."""
     return event.void_id is None and in_filter(event)

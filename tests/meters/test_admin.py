@@ -1,7 +1,7 @@
 """The staff pages of meters, customers, events and API keys, through the forms that a browser posts."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,11 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.test import Client, RequestFactory
-from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
 
 from config.admin import TollmeterAdminSite
 from meters.admin.usage_page import UsageTable
 from meters.keys import find
-from meters.models import ApiKey, Customer, Event, Meter
+from meters.models import ApiKey, Customer, Meter
 from pricing.models import ProductItem
 from tests.factories import make_customer, make_meter, send
 
@@ -191,93 +189,6 @@ def test_usage_by_day_in_the_customers_own_days(staff: Client) -> None:
 def test_a_unit_is_said_where_the_name_does_not(name: str, unit: str, shown: str) -> None:
     meter = Meter(key="Key", name=name, unit=unit)
     assert UsageTable([meter], [], []).headings == [(name, shown)]
-
-
-# --- Events ---
-
-
-def event_ids(response: Any) -> list[str]:
-    return [event.event_id for event in response.context["cl"].result_list]
-
-
-def test_events_are_found_by_customer_meter_time_and_id(staff: Client) -> None:
-    make_meter("ApiCalls")
-    make_meter("Other")
-    now = timezone.now()
-    send("acme", "ApiCalls", 1, id="first", time=now - timedelta(days=3))
-    send("acme", "Other", 1, id="second", time=now - timedelta(hours=2))
-    send("globex", "ApiCalls", 1, id="first", time=now - timedelta(hours=1))
-    page = "/admin/meters/event/"
-    assert event_ids(staff.get(page)) == ["first", "second", "first"]
-    assert event_ids(staff.get(page, {"customer": "acme"})) == ["second", "first"]
-    assert event_ids(staff.get(page, {"customer": "acme", "meter": "ApiCalls"})) == ["first"]
-    assert event_ids(staff.get(page, {"meter": "Other"})) == ["second"]
-    assert event_ids(staff.get(page, {"customer": "acme", "id": "second"})) == ["second"]
-    assert event_ids(staff.get(page, {"customer": "acme", "id": "third"})) == []
-    start = f"{now - timedelta(hours=1, minutes=30):%Y-%m-%dT%H:%M}"
-    assert [e.customer.key for e in staff.get(page, {"start": start}).context["cl"].result_list] == ["globex"]
-
-
-@pytest.mark.parametrize(
-    ("query", "field", "error"),
-    [
-        ({"customer": "nobody"}, "customer", "There is no customer"),
-        ({"id": "first"}, "customer", "name the customer"),
-        ({"start": "2026-07-01", "end": "2026-07-03"}, "end", "at most one day"),
-        ({"customer": "acme", "start": "2026-07-03", "end": "2026-07-03"}, "end", "after the start"),
-        ({"start": "yesterday"}, "start", "valid date/time"),
-        ({"meter": "Nothing"}, "meter", "available choices"),
-    ],
-)
-def test_a_search_that_makes_no_sense_says_why(staff: Client, query: dict[str, str], field: str, error: str) -> None:
-    make_meter()
-    send("acme", "ApiCalls", 1)
-    response = staff.get("/admin/meters/event/", query)
-    assert response.status_code == 200
-    search = response.context["cl"].search
-    assert error in " ".join(search.errors[field])
-    assert event_ids(response) == []
-
-
-def test_the_newest_events_of_a_customer_with_very_many(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meters.admin.event_search.MOST", 3)
-    monkeypatch.setattr("meters.admin.events.MOST", 3)
-    make_meter("ApiCalls")
-    make_meter("Other")
-    now = timezone.now()
-    for minutes in range(10):
-        send("acme", "ApiCalls", 1, id=f"a{minutes}", time=now - timedelta(minutes=minutes))
-    for minutes in range(2):
-        send("acme", "Other", 1, id=f"o{minutes}", time=now - timedelta(minutes=minutes, seconds=30))
-    found = event_ids(staff.get("/admin/meters/event/", {"customer": "acme"}))
-    assert found[:3] == ["a0", "o0", "a1"]
-    assert "a3" not in found
-
-
-def test_the_event_list_counts_no_table_and_asks_little(
-    staff: Client, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
-    make_meter()
-    for number in range(5):
-        send(f"customer-{number}", "ApiCalls", number)
-    # Session, user, the meters to choose from, the bounded count and the events with all they show.
-    with django_assert_num_queries(5) as queries:
-        assert len(event_ids(staff.get("/admin/meters/event/"))) == 5
-    counts = [query["sql"] for query in queries.captured_queries if "COUNT(" in query["sql"]]
-    assert len(counts) == 1
-    assert "LIMIT 1000" in counts[0]
-
-
-def test_events_are_read_only(staff: Client) -> None:
-    make_meter()
-    send("acme", "ApiCalls", 12.5, source="crm")
-    event = Event.objects.get()
-    page = f"/admin/meters/event/{event.pk}/change/"
-    assert "12.5" in text(staff.get(page))
-    assert staff.get("/admin/meters/event/add/").status_code == 403
-    assert staff.post("/admin/meters/event/add/", {}).status_code == 403
-    assert staff.post(page, {"value": "1"}).status_code == 403
-    assert staff.post(f"/admin/meters/event/{event.pk}/delete/", {"post": "yes"}).status_code == 403
 
 
 # --- API keys ---
