@@ -92,6 +92,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "meters.api.idempotency.idempotency",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -227,7 +228,9 @@ CELERY_BEAT_SCHEDULE = {
     # The sweep finds whatever no message came for. `expires` keeps ticks from piling up without a worker.
     "sweep": {"task": "invoices.tasks.sweep", "schedule": 2.0, "options": {"expires": 4}},
     "close-periods": {"task": "invoices.tasks.close_periods", "schedule": 10.0, "options": {"expires": 20}},
+    "forget-old-refusals": {"task": "meters.tasks.forget_old_refusals", "schedule": crontab(minute=27, hour="3")},
     "make-partitions": {"task": "meters.tasks.make_partitions", "schedule": crontab(minute=17, hour="*/6")},
+    "forget-old-answers": {"task": "meters.tasks.forget_old_answers", "schedule": crontab(minute=27)},
 }
 
 # --- Logging -----------------------------------------------------------------------------------

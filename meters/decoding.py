@@ -18,6 +18,8 @@ from msgspec import UNSET, Meta, UnsetType
 MAX_ID = 200
 MAX_DIMENSIONS = 32
 MAX_DIMENSION_TEXT = 500
+# Of what was sent and refused, so much is shown to staff.
+MAX_SENT = 1000
 
 Key = Annotated[str, Meta(min_length=1, max_length=200)]
 DimensionName = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -36,14 +38,32 @@ class EventIn(msgspec.Struct, forbid_unknown_fields=True, gc=False, frozen=True)
     dimensions: Annotated[dict[DimensionName, DimensionText], Meta(max_length=MAX_DIMENSIONS)] = {}
 
 
+_PLACE = re.compile(r"^(?P<detail>.*) - at `(?P<in_key>key in )?\$(?P<path>.*)`$", re.DOTALL)
+_MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
+_UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]*)`")
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why an event was not taken. `pointer` is a JSON pointer (RFC 6901) from the event's own root."""
+    """Why an event was not taken. `pointer` is a JSON pointer (RFC 6901) from the event's own root; `sent` is the
+    beginning of what was sent, where it was no event at all."""
 
     code: str
     pointer: str
     detail: str
     id: str = ""
+    sent: str = ""
+
+    @classmethod
+    def of(cls, message: str) -> "Rejection":
+        """msgspec's message ("Expected `str`, got `int` - at `$.meter`") as a rejection with a JSON pointer."""
+        match = _PLACE.match(message)
+        detail, path = (match["detail"], match["path"]) if match else (message, "")
+        pointer = "".join(f"/{part}" for part in re.findall(r"\w+", path))
+        for pattern in (_MISSING, _UNKNOWN):
+            if field := pattern.search(detail):
+                pointer += f"/{field['field'].replace('~', '~0').replace('/', '~1')}"
+        return cls("invalid", pointer, f"{detail}.")
 
 
 class MalformedBody(ValueError):
@@ -72,27 +92,29 @@ def decode_json(body: bytes, *, max_events: int) -> tuple[Sequence[EventIn | Rej
             return decode_lines(body, max_events=max_events), True
         return [_decode_one(body, syntax_is_fatal=True)], False
     try:
-        events = _decode_many(body, max_events)
-    except _SYNTAX_ERRORS as error:
-        raise MalformedBody(f"The body is not valid JSON: {error}.") from error
+        events: Sequence[EventIn | Rejection] = _many.decode(body)
+    except _SYNTAX_ERRORS:
+        # At least one event is bad: each on its own, to find out which.
+        return [_decode_one(raw) for raw in decode_elements(body, max_events=max_events)], True
     _limit(len(events), max_events)
     return events, True
 
 
-def _decode_many(body: bytes, max_events: int) -> Sequence[EventIn | Rejection]:
+def decode_elements(body: bytes, *, max_events: int) -> list[bytes]:
+    """The texts of an array's elements. Raises MalformedBody where it is no array."""
     try:
-        return _many.decode(body)
-    except msgspec.ValidationError:
-        # At least one event is bad: each on its own, to find out which.
-        raws: Sequence[bytes | msgspec.Raw] = _raw_list.decode(body)
-    except msgspec.DecodeError as error:
+        elements = [bytes(raw) for raw in _raw_list.decode(body)]
+    except _SYNTAX_ERRORS as error:
         # JSON that msgspec takes for none (half a surrogate pair, NaN) is the fault of the event that has it.
-        raws = _elements(body, error)
-    _limit(len(raws), max_events)
-    return [_decode_one(bytes(raw)) for raw in raws]
+        try:
+            elements = _elements(body, error)
+        except _SYNTAX_ERRORS as fault:
+            raise MalformedBody(f"The body is not valid JSON: {fault}.") from fault
+    _limit(len(elements), max_events)
+    return elements
 
 
-def _elements(body: bytes, fault: msgspec.DecodeError) -> list[bytes]:
+def _elements(body: bytes, fault: Exception) -> list[bytes]:
     """The texts of an array's elements. Raises `fault` where it is no array even to a reader that is less strict."""
     text = body.decode()
     elements: list[bytes] = []
@@ -146,27 +168,11 @@ def _decode_one(raw: bytes, *, syntax_is_fatal: bool = False) -> EventIn | Rejec
     try:
         return _one.decode(raw)
     except msgspec.ValidationError as error:
-        return replace(_rejection(str(error)), id=_id_of(raw))
+        return replace(Rejection.of(str(error)), id=_id_of(raw), sent=sent_text(raw))
     except _SYNTAX_ERRORS as error:
         if syntax_is_fatal:
             raise MalformedBody(f"The body is not valid JSON: {error}.") from error
-        return Rejection("malformed", "", f"This is not valid JSON: {error}.")
-
-
-_PLACE = re.compile(r"^(?P<detail>.*) - at `(?P<in_key>key in )?\$(?P<path>.*)`$", re.DOTALL)
-_MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
-_UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]*)`")
-
-
-def _rejection(message: str) -> Rejection:
-    """msgspec's message ("Expected `str`, got `int` - at `$.meter`") as a rejection with a JSON pointer."""
-    match = _PLACE.match(message)
-    detail, path = (match["detail"], match["path"]) if match else (message, "")
-    pointer = "".join(f"/{part}" for part in re.findall(r"\w+", path))
-    for pattern in (_MISSING, _UNKNOWN):
-        if field := pattern.search(detail):
-            pointer += f"/{field['field'].replace('~', '~0').replace('/', '~1')}"
-    return Rejection("invalid", pointer, f"{detail}.")
+        return Rejection("malformed", "", f"This is not valid JSON: {error}.", sent=sent_text(raw))
 
 
 def _id_of(raw: bytes) -> str:
@@ -177,3 +183,8 @@ def _id_of(raw: bytes) -> str:
         return ""
     event_id = sent.get("id", "") if isinstance(sent, dict) else ""
     return event_id if isinstance(event_id, str) and len(event_id) <= MAX_ID else ""
+
+
+def sent_text(raw: bytes) -> str:
+    """The beginning of what was sent, as text that can be stored and shown."""
+    return raw[:MAX_SENT].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -91,6 +91,32 @@ FROM unnest(%(customers)s::int[], %(meters)s::int[], %(keys)s::uuid[]) AS t (cus
 JOIN meters_eventkey AS k USING (customer_id, meter_id, key)
 """
 
+# Counts refusals by reason and day. A reason that is new on a day with %(most)s reasons already is left out; answers
+# the keys of those that were counted. Uses rejected_event_once_a_day.
+NOTE_REFUSALS = """
+INSERT INTO meters_rejectedevent AS r (
+    day, code, pointer, meter, sender, count, first_at, last_at, customer, detail, example
+)
+SELECT %(day)s::date, t.code, t.pointer, t.meter, %(sender)s::text, t.count, %(now)s::timestamptz,
+       %(now)s::timestamptz, t.customer, t.detail, t.example
+FROM unnest(
+    %(codes)s::text[], %(pointers)s::text[], %(meters)s::text[], %(counts)s::bigint[], %(customers)s::text[],
+    %(details)s::text[], %(examples)s::text[]
+) AS t (code, pointer, meter, count, customer, detail, example)
+WHERE (SELECT count(*) FROM meters_rejectedevent WHERE day = %(day)s) < %(most)s
+   OR t.pointer = '' AND t.meter = ''
+   OR EXISTS (
+       SELECT 1 FROM meters_rejectedevent AS o
+       WHERE (o.day, o.code, o.pointer, o.meter, o.sender)
+           = (%(day)s::date, t.code, t.pointer, t.meter, %(sender)s::text)
+   )
+ORDER BY t.code, t.pointer, t.meter
+ON CONFLICT (day, code, pointer, meter, sender) DO UPDATE SET
+    count = r.count + excluded.count, last_at = excluded.last_at, customer = excluded.customer,
+    detail = excluded.detail, example = excluded.example
+RETURNING code, pointer, meter
+"""
+
 # The months that events can be stored in.
 PARTITIONS = """
 SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid

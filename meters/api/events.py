@@ -1,20 +1,28 @@
 """`POST /v1/events`: no serializer touches an event, msgspec decodes the bytes."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import msgspec
 from django.conf import settings
 from django.http import HttpResponse
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from meters import cloudevents
+from meters.api.auth import customer_of
 from meters.api.bodies import JSON_LINES, media_type, read_body
 from meters.api.event_log import EventListMixin
 from meters.api.problems import Problem
-from meters.decoding import MalformedBody, TooManyEvents, decode_json, decode_lines
-from meters.events import Recorded, record_events
+from meters.decoding import EventIn, MalformedBody, Rejection, TooManyEvents, decode_json, decode_lines
+from meters.events import Outcome, Recorded, record_events
+from meters.ids import derived_id
 from meters.models import ApiKey
+from meters.refusals import note_refusals
 
 _encoder = msgspec.json.Encoder()
 
@@ -36,6 +44,46 @@ EVENT = OpenApiExample(
         "dimensions": {"source": "crm", "target": "warehouse"},
     },
     request_only=True,
+)
+SEVERAL_METERS = OpenApiExample(
+    "One event for several meters",
+    {"id": "job-8124", "customer": "acme", "values": {"api_calls": "1", "records": "52"}},
+    request_only=True,
+)
+CLOUD = OpenApiExample(
+    "A CloudEvent",
+    {
+        "specversion": "1.0",
+        "id": "job-8125",
+        "source": "jobs",
+        "type": "ApiCalls",
+        "subject": "acme",
+        "time": "2026-11-22T14:00:00Z",
+        "data": {"value": "52", "source": "crm"},
+    },
+    request_only=True,
+    media_type=cloudevents.ONE,
+)
+RECORDED = OpenApiExample(
+    "Three events of which two count",
+    {
+        "accepted": 2,
+        "duplicate": 0,
+        "conflict": 0,
+        "rejected": 1,
+        "outcomes": [
+            {
+                "index": 2,
+                "outcome": "rejected",
+                "id": "job-8126",
+                "meter": "ApiCals",
+                "code": "unknown_meter",
+                "pointer": "/2/meter",
+                "detail": "There is no meter 'ApiCals'.",
+            }
+        ],
+    },
+    response_only=True,
 )
 OUTCOME = inline_serializer(
     "Outcome",
@@ -74,17 +122,38 @@ EVENT_IN = inline_serializer(
 )
 
 
+CLOUD_EVENT = inline_serializer(
+    "CloudEvent",
+    {
+        "specversion": serializers.ChoiceField(["1.0"]),
+        "id": serializers.CharField(max_length=200),
+        "source": serializers.CharField(max_length=200),
+        "type": serializers.CharField(max_length=200),
+        "subject": serializers.CharField(max_length=200),
+        "time": serializers.DateTimeField(required=False),
+        "data": serializers.DictField(required=False),
+    },
+)
+
+
 class EventsView(EventListMixin, APIView):
     """Takes one event, an array of events, or newline-delimited JSON; gzip or not."""
 
     parser_classes = [AnyParser]
     scopes = {"POST": ApiKey.Scope.INGEST.value}
+    # Events are counted once by their ids.
+    keeps_own_repeats = True
 
     @extend_schema(
         operation_id="record_events",
-        request={"application/json": EVENT_IN, "application/x-ndjson": EVENT_IN},
+        request={
+            "application/json": EVENT_IN,
+            "application/x-ndjson": EVENT_IN,
+            cloudevents.ONE: CLOUD_EVENT,
+            cloudevents.BATCH: CLOUD_EVENT,
+        },
         responses={200: ANSWER, 422: ANSWER},
-        examples=[EVENT],
+        examples=[EVENT, SEVERAL_METERS, CLOUD, RECORDED],
     )
     def post(self, request: Request) -> HttpResponse:
         """Records usage events.
@@ -93,37 +162,61 @@ class EventsView(EventListMixin, APIView):
         (per customer and meter, for ever) is a `duplicate`, or a `conflict` where its content differs; the first one
         counts. Bad events are `rejected` with a code and a JSON pointer, and the good ones land all the same. The
         answer is 200, and 422 where all events were rejected.
+
+        `values` in place of `meter` and `value` feeds several meters with one fact, each with an outcome of its own.
+        A CloudEvent's `subject` is the customer, its `type` the meter, `data.value` the value, what else is in `data`
+        dimensions, and `source` and `id` together the id.
         """
         body = read_body(request)
-        limit = settings.INGEST_MAX_EVENTS
+        kind = media_type(request)
         try:
-            if media_type(request) in JSON_LINES:
-                events, many = decode_lines(body, max_events=limit), True
-            else:
-                events, many = decode_json(body, max_events=limit)
+            events, many = _decode(body, kind)
         except MalformedBody as error:
             raise Problem(400, "malformed_json", str(error)) from error
         except TooManyEvents as error:
             raise Problem(413, "too_many_events", f"{error} Nothing of it was stored.") from error
-        return _answer(record_events(events), many)
+        now, own = timezone.now(), customer_of(request)
+        recorded = record_events(events, now=now, only_customer=own.key if own else None, spare_id=_spare_ids(request))
+        if recorded.rejected or recorded.conflict:
+            sender = request.auth.name if isinstance(request.auth, ApiKey) else ""
+            note_refusals(events, recorded.outcomes, sender=sender, now=now)
+        return _answer(recorded, many, cloud=kind in (cloudevents.ONE, cloudevents.BATCH))
 
 
-def _answer(recorded: Recorded, many: bool) -> HttpResponse:
+def _decode(body: bytes, kind: str) -> tuple[Sequence[EventIn | Rejection], bool]:
+    limit = settings.INGEST_MAX_EVENTS
+    if kind in JSON_LINES:
+        return decode_lines(body, max_events=limit), True
+    if kind in (cloudevents.ONE, cloudevents.BATCH):
+        batch = kind == cloudevents.BATCH
+        return cloudevents.decode_cloudevents(body, batch=batch, max_events=limit), batch
+    return decode_json(body, max_events=limit)
+
+
+def _spare_ids(request: Request) -> Callable[[int], str] | None:
+    """Ids for events without one: made of the Idempotency-Key, where there is one, so that a repetition of the
+    request is a duplicate."""
+    if key := request.headers.get("Idempotency-Key"):
+        return partial(derived_id, request.auth.pk, key)
+    return None
+
+
+def _answer(recorded: Recorded, many: bool, *, cloud: bool) -> HttpResponse:
     landed = recorded.accepted + recorded.duplicate + recorded.conflict
     status = 200 if landed or not recorded.rejected else 422
-    outcomes = recorded.outcomes
-    if many:
-        outcomes = [
-            msgspec.structs.replace(outcome, pointer=f"/{outcome.index}{outcome.pointer}")
-            if outcome.outcome == "rejected"
-            else outcome
-            for outcome in outcomes
-        ]
     body = {
         "accepted": recorded.accepted,
         "duplicate": recorded.duplicate,
         "conflict": recorded.conflict,
         "rejected": recorded.rejected,
-        "outcomes": outcomes,
+        "outcomes": [_placed(outcome, many, cloud) for outcome in recorded.outcomes],
     }
     return HttpResponse(_encoder.encode(body), status=status, content_type="application/json")
+
+
+def _placed(outcome: Outcome, many: bool, cloud: bool) -> Outcome:
+    """The outcome with its pointer from the root of the body, as the sender wrote it."""
+    if outcome.outcome != "rejected":
+        return outcome
+    pointer = cloudevents.pointer(outcome.pointer) if cloud else outcome.pointer
+    return msgspec.structs.replace(outcome, pointer=f"/{outcome.index}{pointer}" if many else pointer)
