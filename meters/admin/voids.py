@@ -132,8 +132,9 @@ class VoidRecordAdmin(ReadOnly, ModelAdmin[VoidRecord]):
     list_filter = ["kind"]
     search_fields = ["reason", "actor"]
     show_full_result_count = False
-    fields = ["what", "events", "reason", "actor", "at", "asked"]
-    readonly_fields = [*fields]
+    show_facets = admin.ShowFacets.NEVER
+    readonly_fields = ["what", "events", "reason", "actor", "at", "asked"]
+    fields = [*readonly_fields]
 
     @admin.display(description="record", ordering="id")
     def number(self, record: VoidRecord) -> str:

@@ -36,7 +36,7 @@ VOID = inline_serializer(
     },
     allow_null=True,
 )
-EVENT_FIELDS = {
+EVENT_FIELDS: dict[str, Any] = {
     "id": serializers.CharField(),
     "customer": serializers.CharField(),
     "meter": serializers.CharField(),

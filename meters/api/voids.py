@@ -15,7 +15,7 @@ from meters.aggregation import plain
 from meters.api.event_log import by_api_name, time_text
 from meters.api.serializers import ByKey
 from meters.event_log import STATES, EventQuery
-from meters.models import Customer, Meter, VoidRecord
+from meters.models import ApiKey, Customer, Meter, VoidRecord
 from meters.voiding import (
     MAX_REASON,
     EventRef,
@@ -178,6 +178,7 @@ class UnvoidView(APIView):
 def _answer(request: Request, form: VoidSerializer, change: Callable[..., Voided]) -> Response:
     form.is_valid(raise_exception=True)
     asked = form.validated_data
+    assert isinstance(request.auth, ApiKey)
     try:
         done = change(_selection(asked), reason=asked["reason"], actor=request.auth.name, dry_run=asked["dry_run"])
     except ValidationError as error:
