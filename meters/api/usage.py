@@ -41,7 +41,7 @@ class UsageView(APIView):
         operation_id="get_usage",
         parameters=usage_schema.PARAMETERS,
         responses={(200, "application/json"): usage_schema.USAGE, (200, MEDIA_TYPE): OpenApiTypes.STR},
-        examples=[usage_schema.ANSWER],
+        examples=[usage_schema.ANSWER, usage_schema.CSV],
     )
     def get(self, request: Request) -> HttpResponse:
         """Usage by window and group, zero-filled, exact up to `usage_version`; windows are half-open.
@@ -54,7 +54,7 @@ class UsageView(APIView):
         operation_id="query_usage",
         request={"application/json": UsageParameters},
         responses={(200, "application/json"): usage_schema.USAGE, (200, MEDIA_TYPE): OpenApiTypes.STR},
-        examples=[usage_schema.QUESTION, usage_schema.ANSWER],
+        examples=[usage_schema.QUESTION, usage_schema.ANSWER, usage_schema.CSV],
     )
     def post(self, request: Request) -> HttpResponse:
         """The same as `GET /v1/usage`, asked in a JSON body: for many customers and long filters. Changes nothing."""

@@ -196,7 +196,9 @@ class UsageParameters(serializers.Serializer[Any]):
         found = {customer.key: customer for customer in Customer.objects.filter(key__in=keys)}
         faults = {index: f"There is none with the key {key!r}." for index, key in enumerate(keys) if key not in found}
         if faults:
-            raise serializers.ValidationError(faults[0] if isinstance(self.initial_data["customer"], str) else faults)
+            if isinstance(self.initial_data["customer"], str):
+                faults = faults[0]
+            raise serializers.ValidationError(faults)
         # Named twice is counted once.
         return tuple(found[key] for key in dict.fromkeys(keys))
 

@@ -18,15 +18,21 @@ def _parameter(name: str, kind: Any = OpenApiTypes.STR, **options: Any) -> OpenA
 
 
 PARAMETERS = [
-    _parameter("meter"),
-    _parameter("customer", many=True),
+    _parameter("meter", examples=[OpenApiExample("A meter", "ApiCalls")]),
+    _parameter("customer", many=True, examples=[OpenApiExample("Two customers", ["acme", "globex"])]),
     _parameter("from", OpenApiTypes.DATETIME),
     _parameter("to", OpenApiTypes.DATETIME),
-    _parameter("period"),
-    _parameter("time_zone"),
+    _parameter("period", examples=[OpenApiExample("A month", "2026-11"), OpenApiExample("By name", "last_7_days")]),
+    _parameter("time_zone", examples=[OpenApiExample("Berlin", "Europe/Berlin")]),
     _parameter("window", enum=WINDOWS, default="none"),
-    _parameter("group_by", many=True),
-    _parameter("filter", _FILTER, style="deepObject", explode=True),
+    _parameter("group_by", many=True, examples=[OpenApiExample("By customer and region", ["customer", "region"])]),
+    _parameter(
+        "filter",
+        _FILTER,
+        style="deepObject",
+        explode=True,
+        examples=[OpenApiExample("Two regions", {"region": ["eu", "us"]})],
+    ),
     _parameter("top", {"type": "integer", "minimum": 1, "maximum": MAX_TOP}),
 ]
 
@@ -77,7 +83,7 @@ USAGE = inline_serializer(
 )
 
 QUESTION = OpenApiExample(
-    "The two greatest regions by month",
+    "A month by region",
     {
         "meter": "ApiCalls",
         "customer": ["acme", "globex"],
@@ -90,8 +96,15 @@ QUESTION = OpenApiExample(
     },
     request_only=True,
 )
+CSV = OpenApiExample(
+    "As CSV",
+    "from,to,region,other,value (calls),events\r\n2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,eu,false,8000,40\r\n",
+    response_only=True,
+    media_type="text/csv",
+    status_codes=["200"],
+)
 ANSWER = OpenApiExample(
-    "The two greatest regions of a month, and the rest",
+    "A month by region",
     {
         "customer": None,
         "customers": ["acme", "globex"],

@@ -3,6 +3,7 @@
 import re
 import zoneinfo
 from collections.abc import Iterator
+from functools import cache
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -31,9 +32,13 @@ MAX_DIMENSIONS = 8
 RESERVED_DIMENSION = "customer"
 
 
+# Looking them up reads some hundred files, each time.
+_time_zones = cache(zoneinfo.available_timezones)
+
+
 def valid_time_zone(name: str) -> None:
     # "localtime" is whatever the machine's is.
-    if name not in zoneinfo.available_timezones() or name == "localtime":
+    if name not in _time_zones() or name == "localtime":
         raise ValidationError(f"{name!r} is no time zone of the IANA database, such as Europe/Berlin.")
 
 
