@@ -28,18 +28,6 @@ def hash64(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
 
 
-def derived_id(api_key_id: int, idempotency_key: str, position: int) -> str:
-    """The id of the event at this position (from 0) of a call that has no ids of its own but is sent under a key.
-
-    The same for every repetition of the call, so that its events count once. A UUID of version 8 (RFC 9562, section
-    5.8) over a hash.
-    """
-    number = int(hash128(f"{api_key_id} {position} {idempotency_key}"), 16)
-    number = number & ~(0xF << 76) | 0x8 << 76
-    number = number & ~(0x3 << 62) | 0x2 << 62
-    return str(uuid.UUID(int=number))
-
-
 def uuid7() -> str:
     """A UUID of version 7 (RFC 9562, section 5.7): milliseconds first, so that new keys are neighbours in the index."""
     number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from meters import partitions, refusals
+from meters import answers, partitions, refusals
 
 
 @shared_task

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
-from django.http import Http404
+from django.http import Http404, HttpResponse, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -38,32 +38,53 @@ def invalid(pointer: str, detail: str, *, parameter: bool = False) -> Problem:
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's hook: every error of an API view leaves as a problem document; None passes on what is a bug."""
-    if isinstance(error, Http404):
-        error = exceptions.NotFound()
-    elif isinstance(error, PermissionDenied):
-        error = exceptions.PermissionDenied()
-    elif isinstance(error, DjangoValidationError):
-        error = exceptions.ValidationError(_by_field(error))
-    elif isinstance(error, OperationalError | InterfaceError):
-        logger.error("the database does not answer: %s", error)
-        error = Problem(503, "database_unavailable", "The database does not answer. Send the request again.")
-        error.wait = 1
-    elif isinstance(error, DataError | UnicodeEncodeError):
-        error = Problem(400, "invalid", "The request has a value that cannot be stored or compared, such as a NUL.")
-    elif isinstance(error, IntegrityError):
-        error = Problem(409, "conflict", "Another request has just done the same. Read it, and decide again.")
-    if not isinstance(error, exceptions.APIException):
+    known = _known(error)
+    if known is None:
         return None
     # Who asks and how often is settled by classes that `rest_framework.views` imports, and those raise Problems.
     from rest_framework.views import set_rollback
 
     set_rollback()
+    return Response(document(known), status=known.status_code, headers=_headers(known), content_type=MEDIA_TYPE)
+
+
+def problem_response(error: Exception) -> HttpResponse:
+    """The same outside of a view, where a middleware refuses a call. Raises what is a bug."""
+    known = _known(error)
+    if known is None:
+        raise error
+    headers = _headers(known)
+    return JsonResponse(document(known), status=known.status_code, headers=headers, content_type=MEDIA_TYPE)
+
+
+def _known(error: Exception) -> exceptions.APIException | None:
+    if isinstance(error, exceptions.APIException):
+        return error
+    if isinstance(error, Http404):
+        return exceptions.NotFound()
+    if isinstance(error, PermissionDenied):
+        return exceptions.PermissionDenied()
+    if isinstance(error, DjangoValidationError):
+        return exceptions.ValidationError(_by_field(error))
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.error("the database does not answer: %s", error)
+        problem = Problem(503, "database_unavailable", "The database does not answer. Send the request again.")
+        problem.wait = 1
+        return problem
+    if isinstance(error, DataError | UnicodeEncodeError):
+        return Problem(400, "invalid", "The request has a value that cannot be stored or compared, such as a NUL.")
+    if isinstance(error, IntegrityError):
+        return Problem(409, "conflict", "Another request has just done the same. Read it, and decide again.")
+    return None
+
+
+def _headers(error: exceptions.APIException) -> dict[str, str]:
     headers = {}
     if isinstance(error, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):
         headers["WWW-Authenticate"] = getattr(error, "auth_header", "")
-    if wait := getattr(error, "wait", None):
+    if (wait := getattr(error, "wait", None)) is not None:
         headers["Retry-After"] = str(int(wait) + 1)
-    return Response(document(error), status=error.status_code, headers=headers, content_type=MEDIA_TYPE)
+    return headers
 
 
 def document(error: exceptions.APIException) -> dict[str, Any]:

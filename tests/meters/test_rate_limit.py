@@ -24,11 +24,11 @@ from tests.servers import valkey
 @pytest.fixture(autouse=True)
 def _empty() -> Iterator[None]:
     """Nothing counted in Redis, and a client of its own."""
-    rate_limit._pour.cache_clear()
-    server = redis.Redis.from_url(settings.REDIS_URL)
-    server.flushdb()
+    connected = rate_limit._pour
+    connected.cache_clear()
+    redis.Redis.from_url(settings.REDIS_URL).flushdb()
     yield
-    rate_limit._pour.cache_clear()
+    connected.cache_clear()
 
 
 @pytest.fixture(params=["redis", "here"])
