@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from meters.admin.base import chip, instant, number, require
 from meters.admin.trial_events import TrialEventForm, is_trial_event
+from meters.admin.voids import may_void
 from meters.arrivals import last_arrived
 from meters.event_log import in_filter
 from meters.models import Customer, Event, Meter
@@ -103,6 +104,7 @@ def live_context(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest, met
     return {
         "meter": meter,
         "live": live_of(meter, now=timezone.now()),
+        "may_void": may_void(request),
         "may_see_events": request.user.has_perm("meters.view_event"),
         "trial_form": TrialEventForm(meter) if may_change else None,
     }

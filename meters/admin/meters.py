@@ -17,7 +17,7 @@ from meters.admin.rejected import recent_refusals
 from meters.admin.trial_events import send_view, void_view
 from meters.aggregation import ONE
 from meters.facts import MAX_PLACES
-from meters.metering import COPIED, has_usage, save_meter
+from meters.metering import COPIED, FIXED_ONCE_USED, has_usage, save_meter
 from meters.models import Meter
 
 Kind = Meter.Aggregation
@@ -144,7 +144,9 @@ class MeterAdmin(ServiceAdmin, KeepsRows, ModelAdmin[Meter]):
     def get_readonly_fields(self, request: HttpRequest, obj: Meter | None = None) -> Any:
         if obj is None or not self._is_settled(request, obj):
             return ()
-        return ("key", "aggregation_words", "value_words", "where_words", "multiplier_words", "rounding_words")
+        # The fields themselves too: the form has those that it declares, shown or not, unless they are read-only.
+        words = ("aggregation_words", "value_words", "where_words", "multiplier_words", "rounding_words")
+        return (*FIXED_ONCE_USED, *words)
 
     def _is_settled(self, request: HttpRequest, meter: Meter) -> bool:
         """Whether the options are only shown. Asked several times for a page, and answered once."""

@@ -8,7 +8,7 @@ import msgspec
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -28,6 +28,7 @@ REASONS = {
     "forbidden_customer": "Customer of another API key",
     "missing_dimension": "Dimension missing",
     "invalid": "Not a valid event",
+    "conflict": "Id sent before with other content",
     "too_old": "Too old",
     "too_far_ahead": "Too far ahead",
 }
@@ -51,8 +52,9 @@ def recent_refusals(request: HttpRequest) -> Refusals | None:
     """For the hint on the front page and the list of meters; None where there are none, or are not to be seen."""
     if not request.user.has_perm("meters.view_rejectedevent"):
         return None
-    found = RejectedEvent.objects.filter(last_at__gte=timezone.now() - RECENT).values_list("code", "meter")
-    reasons = list(dict.fromkeys(f"{reason(code)}{f' {meter}' if meter else ''}" for code, meter in found[:200]))
+    recent = RejectedEvent.objects.filter(last_at__gte=timezone.now() - RECENT).values_list("code", "meter")
+    said = (f"{reason(code).lower()} ({meter})" if meter else reason(code).lower() for code, meter in recent[:200])
+    reasons = list(dict.fromkeys(said))
     if not reasons:
         return None
     url = reverse("admin:meters_rejectedevent_changelist")
@@ -106,6 +108,13 @@ class RejectedEventAdmin(ReadOnly, ModelAdmin[RejectedEvent]):
         ("How often", {"fields": ["times", "first_seen", "last_seen"]}),
         ("The latest of them", {"fields": ["example_words"]}),
     ]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        rejected = self.get_object(request, object_id)
+        context = {"title": "Rejected event", "subtitle": reason(rejected.code)} if rejected else {}
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     @admin.display(description="reason", ordering="code")
     def reason_words(self, rejected: RejectedEvent) -> str:

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from meters.admin.base import messages_of, require
 from meters.admin.fields import NumberField
+from meters.admin.voids import may_void
 from meters.aggregation import ONE
 from meters.decoding import MAX_DIMENSION_TEXT, EventIn
 from meters.events import Outcome, record_events
@@ -99,7 +100,7 @@ def send_view(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest, pk: in
 def void_view(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest, pk: int) -> HttpResponse:
     """Takes one test event out of the figures; other events are voided from the event list."""
     meter = get_object_or_404(Meter, pk=pk)
-    require(model_admin.has_change_permission(request, meter))
+    require(model_admin.has_view_permission(request, meter) and may_void(request))
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     ref = EventRef(request.POST.get("customer", ""), request.POST.get("event", ""), meter.key)

@@ -61,8 +61,9 @@ def usage_table(customer: Customer, month: date, *, now: datetime) -> UsageTable
     whole = Period(local_midnight(month, zone), local_midnight(next_month(month), zone))
     days = [day for day in windows(whole, "day", zone) if day.start <= now]
     meters = list(Meter.objects.all())
-    usage = read_usage(customer, meters, [whole, *days])
-    used = [meter for meter in meters if usage.events(meter)]
+    usage = read_usage(customer, meters, [whole, *days], until=now)
+    # A value that holds from before the month has a quantity here, and no event.
+    used = [meter for meter in meters if usage.events(meter) or any(usage.series(meter))]
     rows = [
         (local_date(day.start, zone), [number(usage.quantity(meter, index)) for meter in used])
         for index, day in enumerate(days, start=1)

@@ -15,7 +15,6 @@ from config.admin import TollmeterAdminSite
 from meters.admin.usage_page import UsageTable
 from meters.keys import find
 from meters.models import ApiKey, Customer, Meter
-from pricing.models import ProductItem
 from tests.factories import make_customer, make_meter, send
 
 pytestmark = pytest.mark.django_db
@@ -34,72 +33,8 @@ def colleague(client: Client) -> Client:
     return client
 
 
-METER = {"key": "ApiCalls", "name": "", "aggregation": "sum", "unit": "calls", "dimensions": "", "unique_dimension": ""}
-
-
 def text(response: Any) -> str:
     return str(response.content.decode())
-
-
-# --- Meters ---
-
-
-def test_a_meter_used_for_billing_brings_its_product_item_and_says_so(staff: Client) -> None:
-    response = staff.post(
-        "/admin/meters/meter/add/",
-        METER | {"dimensions": " source,target ,", "used_for_billing": "on"},
-        follow=True,
-    )
-    meter = Meter.objects.get(key="ApiCalls")
-    assert meter.dimensions == ["source", "target"]
-    item = ProductItem.objects.get(meter=meter)
-    assert f'<a href="/admin/pricing/productitem/{item.pk}/change/">ApiCalls</a>' in text(response)
-
-
-def test_a_meter_that_is_not_billed_has_no_product_item(staff: Client) -> None:
-    staff.post("/admin/meters/meter/add/", METER)
-    assert Meter.objects.exists()
-    assert not ProductItem.objects.exists()
-
-
-@pytest.mark.parametrize(
-    ("typed", "field", "error"),
-    [
-        ({"key": "Api Calls"}, "key", "beginning with a letter"),
-        ({"aggregation": "unique_count"}, "unique_dimension", "Name the dimension"),
-        ({"dimensions": "a, a"}, "dimensions", "Name each dimension once"),
-    ],
-)
-def test_what_is_wrong_with_a_meter_stands_beside_its_field(
-    staff: Client, typed: dict[str, str], field: str, error: str
-) -> None:
-    response = staff.post("/admin/meters/meter/add/", METER | typed)
-    assert response.status_code == 200
-    assert error in " ".join(response.context["adminform"].form.errors[field])
-
-
-def test_usage_settles_what_a_meter_means(staff: Client) -> None:
-    meter = make_meter()
-    page = f"/admin/meters/meter/{meter.pk}/change/"
-    assert 'name="key"' in text(staff.get(page))
-    make_customer("acme")
-    send("acme", "ApiCalls", 5, source="crm")
-    response = staff.get(page)
-    assert 'name="key"' not in text(response)
-    assert 'name="aggregation"' not in text(response)
-    assert "source=crm" in text(response)
-    changed = METER | {"key": "Other", "aggregation": "max", "used_for_billing": "on"}
-    refused = staff.post(page, changed | {"dimensions": "target"})
-    assert "usage by source" in refused.context["adminform"].form.errors["dimensions"][0]
-    staff.post(page, changed | {"dimensions": "source, target, region"})
-    meter.refresh_from_db()
-    assert (meter.key, meter.aggregation) == ("ApiCalls", "sum")
-    assert meter.dimensions == ["source", "target", "region"]
-
-
-def test_a_meter_is_not_deleted(staff: Client) -> None:
-    meter = make_meter()
-    assert staff.get(f"/admin/meters/meter/{meter.pk}/delete/").status_code == 403
 
 
 # --- Customers ---
