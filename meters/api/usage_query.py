@@ -194,10 +194,12 @@ class UsageParameters(serializers.Serializer[Any]):
                 require_customer(self.context["request"], key)
             return (own,)
         found = {customer.key: customer for customer in Customer.objects.filter(key__in=keys)}
-        faults = {index: f"There is none with the key {key!r}." for index, key in enumerate(keys) if key not in found}
+        faults = {
+            str(index): f"There is none with the key {key!r}." for index, key in enumerate(keys) if key not in found
+        }
+        if faults and isinstance(self.initial_data["customer"], str):
+            raise serializers.ValidationError(faults["0"])
         if faults:
-            if isinstance(self.initial_data["customer"], str):
-                faults = faults[0]
             raise serializers.ValidationError(faults)
         # Named twice is counted once.
         return tuple(found[key] for key in dict.fromkeys(keys))
