@@ -84,6 +84,14 @@ SELECT (SELECT count(*) FROM fresh),
             THEN (SELECT array_agg(i) FROM fresh) END
 """
 
+# Names to ids. The unique index on the key of meters_customer; the primary key for the newest.
+CUSTOMER_IDS = """
+SELECT key, id FROM meters_customer WHERE key = ANY(%(keys)s::text[])
+"""
+NEWEST_CUSTOMERS = """
+SELECT key, id FROM meters_customer ORDER BY id DESC LIMIT %(most)s
+"""
+
 # What the guard holds of keys that were not new. Uses the primary key of meters_eventkey.
 EXISTING_KEYS = """
 SELECT k.customer_id, k.meter_id, k.key, k.content
