@@ -34,6 +34,7 @@ class UsageView(APIView):
 
     scopes = {"POST": ApiKey.Scope.READ.value}
     customer_keys = ("GET", "POST")
+    http_method_names = ["get", "head", "post"]
     content_negotiation_class = Negotiation
     renderer_classes = [JSONRenderer, CsvRenderer]
 

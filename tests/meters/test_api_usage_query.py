@@ -185,7 +185,15 @@ class TestBadInput:
         answer = client.post("/v1/usage?customer=acme", {"meter": "ApiCalls"}, format="json")
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
 
-    @pytest.mark.parametrize("method", ["put", "patch", "delete"])
+    def test_more_parameters_than_anybody_reads(self, client: APIClient) -> None:
+        answer = client.get("/v1/usage?meter=ApiCalls" + "&customer=acme" * 1001)
+        assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
+
+    def test_head_is_get_without_a_body(self, client: APIClient) -> None:
+        answer = client.head("/v1/usage?meter=ApiCalls", HTTP_ACCEPT="text/csv")
+        assert (answer.status_code, answer.content, answer["Usage-Total"]) == (200, b"", "12")
+
+    @pytest.mark.parametrize("method", ["put", "patch", "delete", "options"])
     def test_other_methods_are_refused(self, api, method: str) -> None:
         assert getattr(api("read", "write", "ingest"), method)("/v1/usage", {}, format="json").status_code == 405
 
