@@ -16,7 +16,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from meters.admin.base import ModelAdmin, ReadOnly, instant, link
-from meters.models import Meter, RejectedEvent, slug_key
+from meters.models import Meter, RejectedEvent
 from meters.words import day_words
 
 RECENT = timedelta(hours=24)
@@ -151,7 +151,7 @@ class RejectedEventAdmin(ReadOnly, ModelAdmin[RejectedEvent]):
 
 def _is_meter_key(key: str) -> bool:
     try:
-        slug_key(key)
+        Meter(key=key).clean_fields(exclude={field.name for field in Meter._meta.fields} - {"key"})
     except ValidationError:
         return False
     return True
