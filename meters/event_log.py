@@ -27,7 +27,7 @@ LONGEST_SPAN = timedelta(days=1)
 NEWEST = 100_000
 # A page that looks for what no index knows (a dimension, a state) reads at most about so many events of a customer.
 # Where that is not enough for a page it is short, and its cursor goes on from there.
-EXAMINED = 50_000
+EXAMINED = 20_000
 # Far from where arithmetic with dates overflows.
 FIRST_YEAR, LAST_YEAR = 1970, 2200
 LAST_SEQUENCE = 2**63 - 1

@@ -30,18 +30,33 @@ CROSS JOIN LATERAL (
 """
 
 # Voids (or brings back) the events of one month that are not (or are) voided already, and answers what changed by
-# customer, meter and UTC hour, with the sum of the values and whether one of them is of a unique count.
-# Uses meters_event_customer_time of the month's partition.
+# customer, meter and UTC hour, with the sum of the values and whether one of them is of a unique count. Run under
+# LOCK_USAGE. Uses meters_event_customer_time of the month's partition.
+#
+# Each event is looked up first (OFFSET 0 keeps it so): what the planner expects of "voided" and "not voided" is far off
+# just after a void, and must not choose the order of the join.
 MARK = """
-WITH marked AS (
-    UPDATE meters_event AS e SET void_id = %(void)s::int
+WITH target AS MATERIALIZED (
+    SELECT t.customer_id, t.meter_id, t.occurred_at, t.sequence
     FROM unnest(
         %(customers)s::int[], %(meters)s::int[], %(times)s::timestamptz[], %(sequences)s::bigint[]
     ) AS t (customer_id, meter_id, occurred_at, sequence)
+    CROSS JOIN LATERAL (
+        SELECT FROM meters_event AS e
+        WHERE e.customer_id = t.customer_id AND e.meter_id = t.meter_id
+          AND e.occurred_at = t.occurred_at AND e.sequence = t.sequence
+          AND e.occurred_at >= %(start)s::timestamptz AND e.occurred_at < %(end)s::timestamptz
+          AND (e.void_id IS NULL) = %(counted)s::boolean
+          AND (%(held_by)s::int IS NULL OR e.void_id = %(held_by)s::int)
+        OFFSET 0
+    ) AS e
+),
+marked AS (
+    UPDATE meters_event AS e SET void_id = %(void)s::int
+    FROM target AS t
     WHERE e.customer_id = t.customer_id AND e.meter_id = t.meter_id
       AND e.occurred_at = t.occurred_at AND e.sequence = t.sequence
       AND e.occurred_at >= %(start)s::timestamptz AND e.occurred_at < %(end)s::timestamptz
-      AND (e.void_id IS NULL) = %(counted)s::boolean AND (%(held_by)s::int IS NULL OR e.void_id = %(held_by)s::int)
     RETURNING e.customer_id, e.meter_id, e.occurred_at, e.value, e.distinct_value
 )
 SELECT customer_id, meter_id, date_trunc('hour', occurred_at, 'UTC'), count(*), sum(value),
