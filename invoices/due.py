@@ -1,22 +1,28 @@
 """What is to be done, found by looking at rows: the work of the sweep, whatever messages were lost."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import DateTimeField, Exists, F, Func, OuterRef, Q
+from django.utils import timezone
 
 from invoices.models import Invoice
 from meters.models import UsageVersion
 from pricing.models import Assignment
 
+# How old a line may get that moves with the clock.
+CLOCK_STEP = timedelta(minutes=3)
 
-def stale_invoices(limit: int) -> list[int]:
-    """Ids of live invoices that usage or something else has overtaken. This comparison is the whole queue.
+
+def stale_invoices(limit: int, *, now: datetime | None = None) -> list[int]:
+    """Ids of live invoices that usage, something else or the clock has overtaken. This comparison is the whole queue.
 
     Uses invoice_live_customer and the primary key of meters_usageversion.
     """
     overtaken = UsageVersion.objects.filter(customer_id=OuterRef("customer_id"), version__gt=OuterRef("usage_version"))
+    outlived = Q(follows_clock=True, computed_at__lte=(now or timezone.now()) - CLOCK_STEP)
     live = Invoice.objects.filter(status__in=Invoice.LIVE)
-    return list(live.filter(Q(is_stale=True) | Exists(overtaken)).order_by("id").values_list("id", flat=True)[:limit])
+    stale = live.filter(Q(is_stale=True) | outlived | Exists(overtaken))
+    return list(stale.order_by("id").values_list("id", flat=True)[:limit])
 
 
 def due_invoices(now: datetime, limit: int) -> list[int]:

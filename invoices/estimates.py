@@ -46,7 +46,7 @@ def daily_costs(invoice: Invoice, *, now: datetime) -> DailyCosts:
     period = invoice.period
     days = [day for day in windows(period, "day", invoice.zone) if day.start <= now]
     so_far = [Period(period.start, day.end) for day in days]
-    usage = read_usage(invoice.customer, [item.meter for item, _ in items], so_far)
+    usage = read_usage(invoice.customer, [item.meter for item, _ in items], so_far, until=now)
     drafts = [_draft(invoice, items, partial(usage.quantity, window=index)) for index in range(len(so_far))]
     costs = []
     for row in range(len(items)):
@@ -58,15 +58,16 @@ def daily_costs(invoice: Invoice, *, now: datetime) -> DailyCosts:
 def projection(invoice: Invoice, *, now: datetime) -> Draft | None:
     """What the invoice would come to if the rest of its period went like the part that is over.
 
-    Sums and counts grow with time; a greatest value and a number of different values are taken as they stand, so
-    the projection is a lower bound for them. Quantities are rounded up to whole units. None within the first day
-    of a period and after its end.
+    Sums and counts grow with time, and are rounded up to whole units. A value that holds until the next one is taken
+    to hold to the end. Others (a greatest value, an average, a number of different values) are taken as they stand.
+    None within the first day of a period and after its end.
     """
     elapsed = now - invoice.period_start
     if elapsed < PROJECTION_NEEDS or now >= invoice.period_end:
         return None
     items = _priced_items(invoice)
-    usage = read_usage(invoice.customer, [item.meter for item, _ in items], [invoice.period])
+    meters = [item.meter for item, _ in items]
+    usage = read_usage(invoice.customer, meters, [invoice.period], until=invoice.period_end)
     length = invoice.period_end - invoice.period_start
 
     def projected(meter: Meter) -> Decimal:

@@ -44,6 +44,8 @@ class Invoice(models.Model):
     usage_at = models.DateTimeField(null=True)
     # Set by what moves a bill without moving usage: an assignment, a rate.
     is_stale = models.BooleanField(default=True)
+    # Set while a line is of a value that holds until the next one: then time alone moves the bill.
+    follows_clock = models.BooleanField(default=False)
     # Copied when the invoice becomes final, so that it never follows later changes.
     customer_name = models.CharField(max_length=200, blank=True)
     plan_name = models.CharField(max_length=200, blank=True)

@@ -53,7 +53,7 @@ def open_invoices(assignment: Assignment, *, now: datetime | None = None) -> lis
             currency=version.currency,
         )
         InvoiceEvent.objects.create(invoice=invoice, kind="opened", detail={"plan_version": str(version)})
-        recalculate(invoice.pk)
+        recalculate(invoice.pk, now=now)
         opened.append(invoice)
         start = period.end
     if opened:
@@ -88,7 +88,7 @@ def follow_assignment(assignment: Assignment, *, now: datetime | None = None) ->
             invoice.closes_at = max(wanted, now) + grace_time()
             invoice.status = Invoice.Status.OPEN if now < wanted else invoice.status
         invoice.save(update_fields=["period_end", "closes_at", "status"])
-        recalculate(invoice.pk)
+        recalculate(invoice.pk, now=now)
     _mark_siblings_stale(assignment)
     open_invoices(assignment, now=now)
 
@@ -113,12 +113,13 @@ def mark_all_stale() -> None:
 
 
 @transaction.atomic
-def recalculate(invoice_id: int) -> bool:
-    """Computes an open invoice anew from usage and rates; answers whether its lines changed.
+def recalculate(invoice_id: int, *, now: datetime | None = None) -> bool:
+    """Computes an open invoice anew from usage and rates as of `now`; answers whether its lines changed.
 
     Replaces all lines under the invoice's row lock; running it twice changes nothing. An invoice that is not live
     is left alone, so a late message does no harm.
     """
+    now = now or timezone.now()
     invoice = (
         Invoice.objects.select_for_update(of=("self",))
         .select_related("customer", "assignment__plan", "plan_version")
@@ -127,32 +128,38 @@ def recalculate(invoice_id: int) -> bool:
     )
     if invoice is None:
         return False
-    usage, computed = _compute(invoice)
+    usage, computed, follows_clock = _compute(invoice, now)
     changed = _write_lines(invoice, computed)
     invoice.total = computed.total
     invoice.usage_version = usage.version
     invoice.usage_at = usage.at
     invoice.is_stale = False
-    invoice.computed_at = timezone.now()
-    invoice.save(update_fields=["total", "usage_version", "usage_at", "is_stale", "computed_at"])
+    invoice.follows_clock = follows_clock
+    invoice.computed_at = now
+    invoice.save(update_fields=["total", "usage_version", "usage_at", "is_stale", "follows_clock", "computed_at"])
     return changed
 
 
-def _compute(invoice: Invoice) -> tuple[Usage, Draft]:
-    """The lines of an invoice: its rates on the usage of its period, and the usage that has no price at all."""
+def _compute(invoice: Invoice, now: datetime) -> tuple[Usage, Draft, bool]:
+    """The lines of an invoice: its rates on the usage of its period, and the usage that has no price at all; and
+    whether they go on changing without an event."""
     priced, unpriced = items_of(invoice)
     spans = list(dict.fromkeys([invoice.period, *(span for _, span in unpriced)]))
     meters = {item.meter_id: item.meter for item in [*priced, *(item for item, _ in unpriced)]}
-    usage = read_usage(invoice.customer, list(meters.values()), spans)
+    usage = read_usage(invoice.customer, list(meters.values()), spans, until=now)
     items = [
         ItemUsage(item.pk, item.name, item.meter.unit, usage.quantity(item.meter), rate)
         for item, rate in priced.items()
     ]
+    follows_clock = any(usage.follows_clock(item.meter) for item in priced)
     for item, span in unpriced:
         window = spans.index(span)
-        if usage.events(item.meter, window):
-            items.append(ItemUsage(item.pk, item.name, item.meter.unit, usage.quantity(item.meter, window), None))
-    return usage, draft(items, invoice.currency)
+        follows_clock = follows_clock or usage.follows_clock(item.meter, window)
+        quantity = usage.quantity(item.meter, window)
+        # A value that holds from before is usage without an event.
+        if quantity or usage.events(item.meter, window):
+            items.append(ItemUsage(item.pk, item.name, item.meter.unit, quantity, None))
+    return usage, draft(items, invoice.currency), follows_clock
 
 
 def _write_lines(invoice: Invoice, computed: Draft) -> bool:
@@ -198,7 +205,7 @@ def close(invoice_id: int, *, now: datetime | None = None) -> Invoice:
         invoice.save(update_fields=["status"])
         InvoiceEvent.objects.create(invoice=invoice, kind="grace")
     if invoice.status == Invoice.Status.GRACE and now >= invoice.closes_at:
-        recalculate(invoice.pk)
+        recalculate(invoice.pk, now=now)
         invoice.refresh_from_db()
         invoice.customer_name = str(invoice.customer)
         invoice.plan_name = str(invoice.plan_version.plan)

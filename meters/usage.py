@@ -207,9 +207,10 @@ class _Reading:
             self.parts[customer][meter, window, _group(group)] = Part(count=count, percentile=value)
 
     def _read_gauges(self, meters: Sequence[Meter]) -> None:
-        # What has not begun has no length, and what is running ends now.
+        # What is running ends now, but what comes later is read as well: it says whose figures will move by then.
         running = [window.clip(end=self.until) if window.start < self.until else None for window in self.windows]
-        segments = hour_segments([window or Period(self.until, self.until) for window in running])
+        to_come = [window.clip(start=self.until) for window in self.windows if self.until < window.end]
+        segments = hour_segments([*(window for window in running if window is not None), *to_come])
         if segments.span is None:
             return
         lasting = [window if window is not None and window.start < window.end else None for window in running]

@@ -86,10 +86,11 @@ def overview_of(customer: Customer, *, now: datetime, recent: int = 3) -> Overvi
 
 
 def freshness(customer: Customer, invoices: Sequence[Invoice], *, now: datetime) -> Freshness:
-    """An invoice is behind when the customer's usage has a higher version than it was computed from."""
+    """An invoice is behind when the customer's usage has a higher version than it was computed from. One that follows
+    the clock is as of when it was computed, too, and is not behind for that."""
     version = UsageVersion.objects.filter(customer_id=customer.pk).values_list("version", flat=True).first()
     behind = [invoice for invoice in invoices if invoice.is_stale or invoice.usage_version < (version or 0)]
-    computed = [invoice.computed_at for invoice in behind if invoice.computed_at]
+    computed = [one.computed_at for one in invoices if one.computed_at and (one in behind or one.follows_clock)]
     return Freshness(as_of=min(computed, default=now), is_behind=bool(behind), has_usage=version is not None)
 
 
