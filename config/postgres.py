@@ -184,6 +184,6 @@ def server_settings(memory: int, *, fsync: bool) -> str:
         "log_timezone": "UTC",
     }
     if not fsync:
-        values |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+        values |= {"fsync": "off", "full_page_writes": "off"}
     head = "# Written by Tollmeter at each start. Settings of your own: ALTER SYSTEM, which has the last word.\n"
     return head + "".join(f"{name} = '{value}'\n" for name, value in values.items())

@@ -141,6 +141,7 @@ class EventsView(EventListMixin, APIView):
 
     parser_classes = [AnyParser]
     scopes = {"POST": ApiKey.Scope.INGEST.value}
+    customer_keys = ("GET", "POST")
     # Events are counted once by their ids.
     keeps_own_repeats = True
 
