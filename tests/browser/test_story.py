@@ -119,7 +119,8 @@ def test_every_page_keeps_to_the_policy(new_page: NewPage, complaints: list[str]
     staff = new_page()
     sign_in(staff, "/admin/", "staff")
     paths = [
-        *("", "meters/meter/", "meters/meter/add/", f"meters/meter/{meter.pk}/change/"),
+        *("", "meters/meter/", "meters/meter/add/", f"meters/meter/{meter.pk}/change/", "meters/rejectedevent/"),
+        *(f"meters/meter/{meter.pk}/usage/", f"meters/meter/{meter.pk}/test-event/"),
         *("meters/customer/", "meters/customer/add/", f"meters/customer/{customer.pk}/change/"),
         *(f"meters/customer/{customer.pk}/usage/", "meters/event/", "meters/apikey/", "meters/apikey/add/"),
         *("pricing/plan/", "pricing/plan/add/", f"pricing/plan/{plan.pk}/change/?item=1&quantity=5001"),
