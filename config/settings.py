@@ -199,18 +199,30 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["meters.api.bodies.BoundedJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "meters.api.pagination.CursorPagination",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "meters.api.schema.ApiSchema",
     "EXCEPTION_HANDLER": "meters.api.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": True,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Tollmeter API",
-    "DESCRIPTION": "Send usage events; read usage, customers, meters and invoices.",
+    "DESCRIPTION": (
+        "Send usage events; read usage, customers, meters and invoices.\n\n"
+        "Every call needs an API key, as `Authorization: Bearer KEY` or `X-API-KEY: KEY`. Numbers are decimal text, "
+        "times are RFC 3339 with a zone, spans are half-open. Lists come a page at a time; `next` is the address of "
+        "the next one. Errors are problem documents (RFC 9457) with a stable `code`."
+    ),
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
+    "TAGS": [
+        {"name": "events", "description": "Usage as it happens: sent, read, voided."},
+        {"name": "usage", "description": "What the events come to."},
+        {"name": "customers", "description": "Whose usage it is."},
+        {"name": "meters", "description": "What is counted, and how."},
+        {"name": "invoices", "description": "What is owed, and why."},
+    ],
 }
 
 # --- Celery ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import zlib
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpRequest
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
@@ -35,7 +36,7 @@ def read_body(request: Request) -> bytes:
             raise Problem(415, "unsupported_encoding", f"Content-Encoding {other!r} is not supported; gzip is.")
 
 
-def declared_length(request: Request) -> int:
+def declared_length(request: Request | HttpRequest) -> int:
     """The length of the body, which nothing is read beyond. Raises a Problem: 411 where there is none."""
     text = request.META.get("CONTENT_LENGTH") or "0"
     if request.headers.get("Transfer-Encoding"):

@@ -45,7 +45,7 @@ def idempotency(get_response: GetResponse) -> GetResponse:
 
 def idempotency_key(request: Any) -> str | None:
     """The header of a request, or None without one. Raises a Problem, 400, where it is no key."""
-    key = request.headers.get(HEADER)
+    key: str | None = request.headers.get(HEADER)
     if key is not None and not _PRINTABLE.fullmatch(key):
         raise Problem(400, "invalid_idempotency_key", f"{HEADER} is 1 to 200 printable ASCII characters.")
     return key

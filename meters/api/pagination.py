@@ -26,5 +26,6 @@ class CursorPagination(pagination.CursorPagination):
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         link = {"type": "string", "format": "uri", "nullable": True}
-        properties = {"data": schema, "next": link, "previous": link}
+        following = link | {"example": "https://billing.example/v1/meters?cursor=cD0yNQ%3D%3D"}
+        properties = {"data": schema, "next": following, "previous": link | {"example": None}}
         return {"type": "object", "required": ["data", "next", "previous"], "properties": properties}

@@ -1,13 +1,16 @@
 """`/v1/customers` and `/v1/meters`: create, read, update, list. Nothing is deleted: usage and bills point at them."""
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema_view
 from rest_framework import mixins, viewsets
 
 from meters.api.auth import customer_of
+from meters.api.examples import CUSTOMER_DOCS, METER_DOCS
 from meters.api.serializers import CustomerSerializer, MeterSerializer
 from meters.models import Customer, Meter
 
 
+@extend_schema_view(**CUSTOMER_DOCS)
 class CustomerViewSet(
     mixins.CreateModelMixin,
     mixins.RetrieveModelMixin,
@@ -30,6 +33,7 @@ class CustomerViewSet(
         return customers if own is None else customers.filter(pk=own.pk)
 
 
+@extend_schema_view(**METER_DOCS)
 class MeterViewSet(
     mixins.CreateModelMixin,
     mixins.RetrieveModelMixin,
