@@ -1,7 +1,5 @@
 """The SQL of the event list: put together of conditions, as what is asked for decides which index answers."""
 
-# ruff: noqa: S608 (a statement is made of the parts in this file and of nothing else)
-
 from collections.abc import Iterable
 
 COLUMNS = """

@@ -82,7 +82,7 @@ class EventsQuery(serializers.Serializer[Any]):
 class EventListMixin:
     """Reading events, beside the view that takes them in."""
 
-    customer_keys = ("GET",)
+    customer_keys: tuple[str, ...] = ("GET",)
 
     @extend_schema(
         operation_id="list_events",
@@ -143,7 +143,7 @@ class EventListMixin:
 class EventView(APIView):
     """The events of one id."""
 
-    customer_keys = ("GET",)
+    customer_keys: tuple[str, ...] = ("GET",)
 
     @extend_schema(
         operation_id="get_event",

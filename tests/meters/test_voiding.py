@@ -1,7 +1,5 @@
 """Voiding: events leave the figures and come back; on record, once, and whatever happens at the same time."""
 
-import random
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,23 +7,16 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
-from hypothesis.extra.django import TestCase
 
-from meters import catalogue, partitions, voiding
+from meters import voiding
 from meters.event_log import EventQuery
-from meters.events import record_events
 from meters.models import Customer, Event, EventKey, Meter, UsageBucket, UsageDistinct, UsageVersion, VoidRecord
 from meters.periods import Period
 from meters.signals import usage_changed
 from meters.usage import read_usage
 from meters.voiding import EventRef, Voided, select_events, selection_of, unvoid_events, void_events
-from tests.factories import event, live_invoice, make_customer, make_meter, make_plan, run_sweep, send
+from tests.factories import live_invoice, make_customer, make_meter, make_plan, run_sweep, send
 from tests.meters.rollups import assert_rollups_equal_events
-from tests.racing import race
 
 NOW = datetime(2026, 11, 22, 14, 30, tzinfo=UTC)
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
@@ -262,160 +253,6 @@ class TestRefusals:
         with pytest.raises(ValidationError, match="At most 2 events"):
             void(*[("acme", f"job-{number}") for number in range(3)])
         assert not VoidRecord.objects.exists()
-
-
-MOMENTS = st.integers(0, 3 * 24 * 60).map(lambda minutes: NOW - timedelta(minutes=minutes))
-FACTS = st.tuples(
-    MOMENTS, st.decimals(-1000, 1000, places=3), st.sampled_from(["", "eu", "us"]), st.sampled_from("abc")
-)
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("send"), st.lists(st.integers(0, 19), min_size=1, max_size=8)),
-        st.tuples(st.sampled_from(["void", "unvoid"]), st.lists(st.integers(0, 19), min_size=1, max_size=6)),
-        st.tuples(st.sampled_from(["void span", "unvoid span"]), st.tuples(MOMENTS, MOMENTS)),
-        st.tuples(st.sampled_from(["void region", "unvoid region"]), st.sampled_from(["", "eu", "us"])),
-        st.tuples(st.just("undo"), st.integers(0, 5)),
-    ),
-    max_size=14,
-)
-
-
-class TestAnyOrder(TestCase):
-    """Sends, repeats, voids and unvoids in any order: the tables hold what a recount says, and no id counts twice."""
-
-    @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(facts=st.lists(FACTS, min_size=20, max_size=20), steps=STEPS)
-    def test_of_sends_voids_and_unvoids(self, facts, steps) -> None:
-        catalogue.forget()
-        partitions.forget()
-        make_meter("Sum", dimensions=["region"])
-        make_meter("Users", aggregation="unique_count", unique_dimension="user", dimensions=["region"])
-        acme = make_customer("acme")
-        voided: set[int] = set()
-        sent: set[int] = set()
-        for step, what in steps:
-            if step == "send":
-                batch = []
-                for number in what:
-                    time, value, region, user = facts[number]
-                    dimensions = {"user": user} | ({"region": region} if region else {})
-                    for meter in ("Sum", "Users"):
-                        batch.append(event("acme", meter, value, time=time, id=f"job-{number}", **dimensions))
-                record_events(batch, now=NOW)
-                sent |= set(what)
-                continue
-            if step == "undo":
-                records = list(VoidRecord.objects.filter(kind="void").order_by("id"))
-                if what < len(records):
-                    held = Event.objects.filter(void=records[what])
-                    back = {int(e.event_id.removeprefix("job-")) for e in held}
-                    done = unvoid_events(selection_of(records[what]), reason="x", actor="x")
-                    assert done.events == 2 * len(back)
-                    voided -= back
-                continue
-            verb, _, by = step.partition(" ")
-            if by == "span":
-                start, end = min(what), max(what) + timedelta(microseconds=1)
-                selection = select_events(query=EventQuery(customer=acme, start=start, end=end))
-                meant = {number for number in sent if start <= facts[number][0] < end}
-            elif by == "region":
-                selection = select_events(query=EventQuery(customer=acme, dimensions={"region": what}))
-                meant = {number for number in sent if facts[number][2] == what}
-            else:
-                selection = select_events(refs=[EventRef("acme", f"job-{number}") for number in what])
-                meant = sent & set(what)
-            change = void_events if verb == "void" else unvoid_events
-            would = change(selection, reason="", actor="x", dry_run=True)
-            done = change(selection, reason="x", actor="x")
-            expected = meant - voided if verb == "void" else meant & voided
-            assert would.events == done.events == 2 * len(expected)
-            assert would.changes == done.changes
-            assert would.unchanged == done.unchanged == 2 * len(meant - expected)
-            voided = voided | meant if verb == "void" else voided - meant
-        assert_rollups_equal_events()
-        counted = Event.objects.filter(void=None).values_list("sent_id", flat=True)
-        assert Counter(counted) == dict.fromkeys((f"job-{number}" for number in sent - voided), 2)
-
-
-@pytest.mark.django_db(transaction=True)
-class TestRaces:
-    def test_senders_and_voiders_on_one_hot_customer(self) -> None:
-        make_meter("Sum", dimensions=["region"])
-        make_meter("Users", aggregation="unique_count", unique_dimension="user", dimensions=["region"])
-        acme = make_customer("acme")
-        now = datetime.now(UTC).replace(minute=30, second=0, microsecond=0)
-        chance = random.Random(7)
-        ids = [f"job-{number}" for number in range(240)]
-        made = [
-            event(
-                "acme",
-                meter,
-                chance.randint(-50, 1000),
-                time=now - timedelta(minutes=chance.randrange(300)),
-                id=identifier,
-                region=chance.choice(["eu", "us"]),
-                user=chance.choice("abcdefgh"),
-            )
-            for identifier in ids
-            for meter in ("Sum", "Users")
-        ]
-
-        def sender(seed: int) -> None:
-            mine = made[:]
-            random.Random(seed).shuffle(mine)
-            for first in range(0, len(mine), 40):
-                record_events(mine[first : first + 40], now=now)
-
-        def voider(seed: int) -> None:
-            mine = random.Random(seed)
-            for _ in range(12):
-                change = mine.choice([void_events, void_events, unvoid_events])
-                if mine.random() < 0.3:
-                    start = now - timedelta(minutes=mine.randrange(60, 300))
-                    selection = select_events(
-                        query=EventQuery(customer=acme, start=start, end=start + timedelta(minutes=60))
-                    )
-                else:
-                    selection = select_events(refs=[EventRef("acme", i) for i in mine.sample(ids, 30)])
-                change(selection, reason="race", actor="x")
-
-        raised = race(*(lambda s=s: sender(s) for s in range(8)), *(lambda s=s: voider(100 + s) for s in range(3)))
-        assert raised == []
-        assert Event.objects.count() == EventKey.objects.count() == len(made)
-        assert VoidRecord.objects.exists()
-        assert_rollups_equal_events()
-
-    def test_two_voids_of_the_same_events_void_them_once(self) -> None:
-        make_meter()
-        make_customer("acme")
-        now = datetime.now(UTC)
-        record_events([event("acme", "ApiCalls", 1, time=now, id=f"job-{n}") for n in range(50)], now=now)
-        done: list[Voided] = []
-        refs = [("acme", f"job-{n}") for n in range(50)]
-        raised = race(*(lambda seed=seed: done.append(void(*refs, reason=f"void {seed}")) for seed in range(6)))
-        assert raised == []
-        assert sorted(voided.events for voided in done) == [0, 0, 0, 0, 0, 50]
-        assert sorted(voided.unchanged for voided in done) == [0, 50, 50, 50, 50, 50]
-        record = VoidRecord.objects.get()
-        assert (record.events, Event.objects.filter(void=record).count()) == (50, 50)
-        assert version() == 2
-        assert_rollups_equal_events()
-
-    def test_a_void_that_fails_in_the_middle_leaves_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        make_meter()
-        make_customer("acme")
-        send("acme", "ApiCalls", 1, id="job")
-        with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE meters_usageversion ADD CONSTRAINT short CHECK (version < 2)")
-        try:
-            with pytest.raises(Exception, match="short"):
-                void(("acme", "job"))
-        finally:
-            with connection.cursor() as cursor:
-                cursor.execute("ALTER TABLE meters_usageversion DROP CONSTRAINT short")
-        assert Event.objects.get().void is None
-        assert not VoidRecord.objects.exists()
-        assert_rollups_equal_events()
 
 
 def test_the_open_invoice_follows_a_void(db: None) -> None:

@@ -1,6 +1,7 @@
 """Sends, repeats, voids and unvoids in any order: every aggregation, and every page of events, says what is left."""
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,10 +18,10 @@ from hypothesis.extra.django import TestCase
 from meters import catalogue, event_log, partitions, verification
 from meters.event_log import EventQuery
 from meters.events import record_events
-from meters.models import Event, Meter
+from meters.models import Event, Meter, VoidRecord
 from meters.periods import Period, windows
 from meters.usage import read_usage, read_usage_of
-from meters.voiding import EventRef, select_events, unvoid_events, void_events
+from meters.voiding import EventRef, select_events, selection_of, unvoid_events, void_events
 from tests.factories import event, make_customer, make_meter
 from tests.meters.recount import recount, stored_facts
 from tests.meters.rollups import assert_rollups_equal_events
@@ -192,3 +193,76 @@ class TestPagesOfEvents(TestCase):
                 page = event_log.page(query, limit=limit, cursor=page.previous)
                 back.append(page)
             assert [e.sequence for page in reversed(back) for e in page.events] == expected
+
+
+MINUTES = st.integers(0, 3 * 24 * 60).map(lambda minutes: NOW - timedelta(minutes=minutes))
+MINUTE_FACT = st.tuples(
+    MINUTES, st.decimals(-1000, 1000, places=3), st.sampled_from(["", "eu", "us"]), st.sampled_from("abc")
+)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("send"), st.lists(st.integers(0, 19), min_size=1, max_size=8)),
+        st.tuples(st.sampled_from(["void", "unvoid"]), st.lists(st.integers(0, 19), min_size=1, max_size=6)),
+        st.tuples(st.sampled_from(["void span", "unvoid span"]), st.tuples(MINUTES, MINUTES)),
+        st.tuples(st.sampled_from(["void region", "unvoid region"]), st.sampled_from(["", "eu", "us"])),
+        st.tuples(st.just("undo"), st.integers(0, 5)),
+    ),
+    max_size=14,
+)
+
+
+class TestAnyOrder(TestCase):
+    """Sends, repeats, voids and unvoids in any order: the tables hold what a recount says, and no id counts twice."""
+
+    @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(facts=st.lists(MINUTE_FACT, min_size=20, max_size=20), steps=STEPS)
+    def test_of_sends_voids_and_unvoids(self, facts, steps) -> None:
+        catalogue.forget()
+        partitions.forget()
+        make_meter("Sum", dimensions=["region"])
+        make_meter("Users", aggregation="unique_count", unique_dimension="user", dimensions=["region"])
+        acme = make_customer("acme")
+        voided: set[int] = set()
+        sent: set[int] = set()
+        for step, what in steps:
+            if step == "send":
+                batch = []
+                for number in what:
+                    time, value, region, user = facts[number]
+                    dimensions = {"user": user} | ({"region": region} if region else {})
+                    for meter in ("Sum", "Users"):
+                        batch.append(event("acme", meter, value, time=time, id=f"job-{number}", **dimensions))
+                record_events(batch, now=NOW)
+                sent |= set(what)
+                continue
+            if step == "undo":
+                records = list(VoidRecord.objects.filter(kind="void").order_by("id"))
+                if what < len(records):
+                    held = Event.objects.filter(void=records[what])
+                    back = {int(e.event_id.removeprefix("job-")) for e in held}
+                    done = unvoid_events(selection_of(records[what]), reason="x", actor="x")
+                    assert done.events == 2 * len(back)
+                    voided -= back
+                continue
+            verb, _, by = step.partition(" ")
+            if by == "span":
+                start, end = min(what), max(what) + timedelta(microseconds=1)
+                selection = select_events(query=EventQuery(customer=acme, start=start, end=end))
+                meant = {number for number in sent if start <= facts[number][0] < end}
+            elif by == "region":
+                selection = select_events(query=EventQuery(customer=acme, dimensions={"region": what}))
+                meant = {number for number in sent if facts[number][2] == what}
+            else:
+                selection = select_events(refs=[EventRef("acme", f"job-{number}") for number in what])
+                meant = sent & set(what)
+            change = void_events if verb == "void" else unvoid_events
+            would = change(selection, reason="", actor="x", dry_run=True)
+            done = change(selection, reason="x", actor="x")
+            expected = meant - voided if verb == "void" else meant & voided
+            assert would.events == done.events == 2 * len(expected)
+            assert would.changes == done.changes
+            assert would.unchanged == done.unchanged == 2 * len(meant - expected)
+            voided = voided | meant if verb == "void" else voided - meant
+        assert_rollups_equal_events()
+        counted = Event.objects.filter(void=None).values_list("sent_id", flat=True)
+        assert Counter(counted) == dict.fromkeys((f"job-{number}" for number in sent - voided), 2)
