@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +13,8 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from meters.admin.base import chip, instant, number, require
+from meters.admin.base import chip, number, require
+from meters.admin.meter_usage import aggregation_words
 from meters.admin.trial_events import TrialEventForm, is_trial_event
 from meters.admin.voids import may_void
 from meters.arrivals import last_arrived
@@ -30,6 +31,8 @@ class Arrival:
     """One event as the page shows it; `state` says whether the meter's figures have it, and if not, why."""
 
     event: Event
+    received: str
+    occurred: str
     counts: bool
     state: SafeString
     can_be_voided: bool
@@ -47,6 +50,7 @@ class Arrival:
 class Live:
     arrivals: Sequence[Arrival]
     quantities: Sequence[tuple[Customer, str]]
+    aggregation: str
     conversion: str
     as_of: str
 
@@ -55,10 +59,11 @@ def live_of(meter: Meter, *, now: datetime) -> Live:
     events = last_arrived(meter, limit=SHOWN)
     customers = list({event.customer_id: event.customer for event in events}.values())
     return Live(
-        arrivals=[_arrival(meter, event) for event in events],
+        arrivals=[_arrival(event, now) for event in events],
         quantities=[(customer, number(quantity)) for customer, quantity in _this_month(customers, meter, now)],
+        aggregation=aggregation_words(meter),
         conversion=_conversion(meter),
-        as_of=instant(now),
+        as_of=f"{_clock(now, now)} UTC",
     )
 
 
@@ -74,7 +79,7 @@ def _this_month(customers: Sequence[Customer], meter: Meter, now: datetime) -> l
     return [(customer, found[customer.id]) for customer in customers]
 
 
-def _arrival(meter: Meter, event: Event) -> Arrival:
+def _arrival(event: Event, now: datetime) -> Arrival:
     counts = event.void_id is None and in_filter(event)
     if event.void_id is not None:
         state = chip("Voided", "quiet")
@@ -83,7 +88,13 @@ def _arrival(meter: Meter, event: Event) -> Arrival:
     else:
         state = chip("Counts", "good")
     can_be_voided = event.void_id is None and is_trial_event(event)
-    return Arrival(event, counts, state, can_be_voided)
+    return Arrival(event, _clock(event.received_at, now), _clock(event.occurred_at, now), counts, state, can_be_voided)
+
+
+def _clock(moment: datetime, now: datetime) -> str:
+    """ "14:02:57" of today, with the day in front on others."""
+    moment, today = moment.astimezone(UTC), now.astimezone(UTC).date()
+    return f"{moment:%H:%M:%S}" if moment.date() == today else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def _conversion(meter: Meter) -> str:

@@ -38,6 +38,21 @@ class MeterUsage:
     as_of: str
 
 
+def aggregation_words(meter: Meter) -> str:
+    """The aggregation with its option: "Percentile 95 of the values"."""
+    kind = Meter.Aggregation
+    match meter.aggregation:
+        case kind.UNIQUE_COUNT:
+            return f"Number of different values of {meter.unique_dimension}"
+        case kind.PERCENTILE if meter.percentile is not None:
+            return f"Percentile {number(meter.percentile)} of the values"
+        case kind.TIME_WEIGHTED_AVERAGE:
+            return "Average over time"
+        case kind.TIME_WEIGHTED_SUM:
+            return f"Value times the {meter.time_unit}s that it holds"
+    return str(meter.get_aggregation_display())
+
+
 def meter_usage(meter: Meter, *, now: datetime) -> MeterUsage:
     zone = ZoneInfo(settings.ACCOUNT_TIME_ZONE)
     whole = named_period("last_30_days", now, zone)
@@ -67,7 +82,11 @@ def usage_view(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest, pk: i
     """The page, or for the meter page the part of it that shows the figures."""
     meter = get_object_or_404(Meter, pk=pk)
     require(model_admin.has_view_permission(request, meter))
-    context = {"meter": meter, "usage": meter_usage(meter, now=timezone.now())}
+    context = {
+        "meter": meter,
+        "aggregation": aggregation_words(meter),
+        "usage": meter_usage(meter, now=timezone.now()),
+    }
     if request.headers.get("HX-Request"):
         return render(request, "admin/meters/meter/_usage.html", context)
     context |= {

@@ -12,7 +12,7 @@ from meters.admin.base import KeepsRows, ModelAdmin, ServiceAdmin, ServiceForm, 
 from meters.admin.customers import Link
 from meters.admin.fields import ConditionsField, NamesField, NumberField, condition_lines
 from meters.admin.meter_live import live_context, live_view
-from meters.admin.meter_usage import READ_EVENTS, usage_view
+from meters.admin.meter_usage import READ_EVENTS, aggregation_words, usage_view
 from meters.admin.rejected import recent_refusals
 from meters.admin.trial_events import send_view, void_view
 from meters.aggregation import ONE
@@ -89,7 +89,8 @@ class MeterForm(ServiceForm):
 class MeterAdmin(ServiceAdmin, KeepsRows, ModelAdmin[Meter]):
     form = MeterForm
     list_display = ["key", "name", "aggregation_words", "unit", "dimension_names", "used_for_billing"]
-    list_filter = ["used_for_billing", "aggregation"]
+    list_filter = ["used_for_billing"]
+    show_facets = admin.ShowFacets.NEVER
     search_fields = ["key", "name"]
 
     @admin.display(description="dimensions")
@@ -98,13 +99,7 @@ class MeterAdmin(ServiceAdmin, KeepsRows, ModelAdmin[Meter]):
 
     @admin.display(description="aggregation", ordering="aggregation")
     def aggregation_words(self, meter: Meter) -> str:
-        """ "Percentile of the values (95)": with the option that the aggregation has."""
-        option = {
-            Kind.UNIQUE_COUNT: meter.unique_dimension,
-            Kind.PERCENTILE: number(meter.percentile) if meter.percentile is not None else "",
-            Kind.TIME_WEIGHTED_SUM: meter.get_time_unit_display(),
-        }.get(Kind(meter.aggregation))
-        return meter.get_aggregation_display() + (f": {option}" if option else "")
+        return aggregation_words(meter)
 
     @admin.display(description="value")
     def value_words(self, meter: Meter) -> str:
@@ -120,9 +115,10 @@ class MeterAdmin(ServiceAdmin, KeepsRows, ModelAdmin[Meter]):
 
     @admin.display(description="rounding")
     def rounding_words(self, meter: Meter) -> str:
-        words = meter.get_rounding_display()
+        if meter.rounding == Meter.Rounding.NONE:
+            return "Not rounded"
         places = meter.rounding_places
-        return words if meter.rounding == Meter.Rounding.NONE or not places else f"{words}, to {places} decimal places"
+        return f"{meter.get_rounding_display()}, to {f'{places} decimal places' if places else 'whole numbers'}"
 
     def get_fieldsets(self, request: HttpRequest, obj: Meter | None = None) -> Any:
         if obj is not None and self._is_settled(request, obj):

@@ -220,8 +220,8 @@ def test_who_may_only_look_sees_the_options_in_words(viewer: Client) -> None:
     meter = make_meter(aggregation="time_weighted_sum", time_unit="day", rounding="up")
     response = viewer.get(page(meter))
     shown = text(response)
-    assert "days of 24 hours" in shown
-    assert "Up" in shown
+    assert "Value times the days that it holds" in shown
+    assert "Up, to whole numbers" in shown
     assert "copy" not in shown
     assert "Send a test event" not in shown
     assert viewer.get(ADD).status_code == 403
@@ -233,8 +233,8 @@ def test_the_list_of_meters_says_the_option_of_an_aggregation(staff: Client) -> 
     make_meter("P", aggregation="percentile", percentile=Decimal("99.9"))
     make_meter("U", aggregation="unique_count", unique_dimension="user")
     shown = text(staff.get("/admin/meters/meter/"))
-    assert "Percentile of the values: 99.9" in shown
-    assert "Number of different values of a dimension: user" in shown
+    assert "Percentile 99.9 of the values" in shown
+    assert "Number of different values of user" in shown
 
 
 # --- Conditions as they are typed ---
