@@ -2,6 +2,7 @@
 # make test   all tests (ARGS="tests/meters -k bucket" passes through)
 # make check  style, types, import rules, migrations and tests
 # make fix    puts style in order
+# make bench  how fast ingest and reads are on this machine (docs/benchmarks.md)
 
 UV_VERSION := 0.13.9
 PYTHON := .venv/bin/python
@@ -11,7 +12,7 @@ ARGS ?=
 export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
-.PHONY: run test check fix bench-ingest clean
+.PHONY: run test check fix bench clean
 .DEFAULT_GOAL := run
 
 run: .venv/synced
@@ -32,8 +33,8 @@ fix: .venv/synced
 	$(PYTHON) -m ruff check --fix
 	$(PYTHON) -m ruff format
 
-bench-ingest: .venv/synced
-	TOLLMETER_DATA=var/bench $(SERVED) $(PYTHON) manage.py bench_ingest $(ARGS)
+bench: .venv/synced
+	TOLLMETER_DATA=var/bench $(SERVED) $(PYTHON) -m tests.benchmarks $(ARGS)
 
 # The demo's data stays: it is in var/demo.
 clean:

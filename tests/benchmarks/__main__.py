@@ -1,0 +1,60 @@
+"""`make bench`: how fast ingest and reads are on this machine, beside bare COPY of the same rows in the same rounds.
+
+Works in a database of its own (var/bench) and leaves its events there, so a second run begins with them. Writes its
+table to docs/benchmarks.md with --write.
+"""
+
+import argparse
+import os
+import sys
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup()
+
+
+def main() -> None:
+    from django.core.management import call_command
+
+    from meters.keys import create_api_key
+    from meters.models import Customer, Event
+    from tests.benchmarks import dataset, hot, ingest, reads, report, servers
+
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    parser.add_argument("--events", type=int, default=1_000_000, help="that are there beforehand")
+    parser.add_argument("--only", choices=["ingest", "hot", "reads"], help="one part")
+    parser.add_argument("--write", action="store_true", help="add the result to docs/benchmarks.md")
+    options = parser.parse_args()
+
+    call_command("migrate", verbosity=0)
+    call_command("collectstatic", verbosity=0, interactive=False)
+    if Event.objects.exists() and not Customer.objects.filter(key="bench-0").exists():
+        sys.exit("This database has events of its own; the benchmark works in an empty one.")
+    meter = dataset.prepare()
+    dataset.fill(meter, options.events, say)
+    result = report.Report(events=Event.objects.count(), rounds=options.rounds, seconds=options.seconds)
+    if options.only in (None, "ingest"):
+        _, key = create_api_key(name="bench", scopes=["ingest"])
+        with servers.web_server() as web:
+            result.copied, result.ingest = ingest.measure(
+                web, key, ingest.WORKLOADS, options.rounds, options.seconds, say
+            )
+            result.memory = web.memory()
+    if options.only in (None, "hot"):
+        result.hot = hot.measure()
+    if options.only in (None, "reads"):
+        result.reads = reads.measure()
+    text = result.text()
+    print(text)
+    if options.write:
+        report.write(text)
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+main()
