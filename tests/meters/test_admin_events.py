@@ -210,6 +210,7 @@ def test_ticked_events_are_shown_first_and_voided_with_a_reason(staff: Client, j
 def test_all_that_match_a_search_are_voided(staff: Client, jobs: Meter) -> None:
     search = {"customer": "acme", "dimension": "source=a"}
     assert "Void all that match" in text(staff.get(PAGE, search))
+    assert "Bring all that match" not in text(staff.get(PAGE, search | {"state": "counted"}))
     address = f"{PAGE}void/?customer=acme&dimension=source%3Da"
     assert staff.get(address).context["would"].events == 2
     staff.post(address, {"reason": "x"})
