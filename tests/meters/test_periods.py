@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meters.periods import Period, ceil_hour, day_of, floor_hour, local_date, local_midnight, month_of, windows
+from meters.periods import (
+    NAMED_PERIODS,
+    Period,
+    ceil_hour,
+    day_of,
+    floor_hour,
+    local_date,
+    local_midnight,
+    month_of,
+    named_period,
+    week_of,
+    windows,
+)
 
 ZONES = st.sampled_from(sorted(zone for zone in zoneinfo.available_timezones() if "/" in zone and zone[:3] != "Etc"))
 INSTANTS = st.datetimes(datetime(1990, 1, 1), datetime(2037, 1, 1)).map(lambda naive: naive.replace(tzinfo=UTC))
@@ -53,16 +65,19 @@ def test_month_of(instant: str, zone: str, first: str, hours: int) -> None:
 @given(INSTANTS, ZONES)
 def test_months_and_days_hold_their_instant_and_tile(instant: datetime, zone_name: str) -> None:
     zone = ZoneInfo(zone_name)
-    for of in (month_of, day_of):
+    for of in (month_of, week_of, day_of):
         period = of(instant, zone)
         assert instant in period
         assert of(period.end, zone).start == period.end
         assert of(period.end - timedelta(microseconds=1), zone) == period
     assert local_date(month_of(instant, zone).start, zone).day == 1
+    assert local_date(week_of(instant, zone).start, zone).weekday() == 0
 
 
 @settings(max_examples=150)
-@given(INSTANTS, st.timedeltas(timedelta(0), timedelta(days=40)), ZONES, st.sampled_from(["hour", "day", "month"]))
+@given(
+    INSTANTS, st.timedeltas(timedelta(0), timedelta(days=40)), ZONES, st.sampled_from(["hour", "day", "week", "month"])
+)
 def test_windows_tile_their_span(start: datetime, length: timedelta, zone_name: str, window: str) -> None:
     span = Period(start, start + length)
     parts = list(windows(span, window, ZoneInfo(zone_name)))
@@ -98,3 +113,40 @@ def test_hours_are_floored_and_ceiled() -> None:
     on, off = datetime(2026, 1, 1, 5, tzinfo=UTC), datetime(2026, 1, 1, 5, 0, 0, 1, tzinfo=UTC)
     assert (floor_hour(on), ceil_hour(on)) == (on, on)
     assert (floor_hour(off), ceil_hour(off)) == (on, on + timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "end"),
+    [
+        ("today", "2026-10-26", "2026-10-27"),
+        ("yesterday", "2026-10-25", "2026-10-26"),
+        ("this_week", "2026-10-26", "2026-11-02"),
+        ("last_week", "2026-10-19", "2026-10-26"),
+        ("this_month", "2026-10-01", "2026-11-01"),
+        ("last_month", "2026-09-01", "2026-10-01"),
+        ("last_7_days", "2026-10-20", "2026-10-27"),
+        ("last_30_days", "2026-09-27", "2026-10-27"),
+        ("this_year", "2026-01-01", "2027-01-01"),
+    ],
+)
+def test_named_periods_are_of_the_local_calendar(name: str, first: str, end: str) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    now = datetime(2026, 10, 25, 23, 30, tzinfo=UTC)  # in Berlin the Monday after the clocks changed
+    expected = Period(*(local_midnight(date.fromisoformat(day), zone) for day in (first, end)))
+    assert named_period(name, now, zone) == expected
+
+
+def test_another_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="next_week"):
+        named_period("next_week", datetime(2026, 1, 1, tzinfo=UTC), ZoneInfo("UTC"))
+
+
+@settings(max_examples=100)
+@given(INSTANTS, ZONES)
+def test_named_periods_follow_each_other(now: datetime, zone_name: str) -> None:
+    zone = ZoneInfo(zone_name)
+    named = {name: named_period(name, now, zone) for name in NAMED_PERIODS}
+    for name in ("today", "this_week", "this_month", "this_year", "last_7_days", "last_30_days"):
+        assert now in named[name]
+    for before, after in (("yesterday", "today"), ("last_week", "this_week"), ("last_month", "this_month")):
+        assert named[before].end == named[after].start
