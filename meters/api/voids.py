@@ -121,22 +121,24 @@ ANSWER = inline_serializer(
         "changes_left_out": serializers.IntegerField(),
     },
 )
+RECORDED = {
+    "id": 7,
+    "kind": "void",
+    "reason": "Test traffic",
+    "actor": "billing",
+    "events": 3,
+    "created_at": "2026-11-23T09:12:40.018233Z",
+}
 ANSWERED = {
     "dry_run": False,
-    "record": {
-        "id": 7,
-        "kind": "void",
-        "reason": "Test traffic",
-        "actor": "billing",
-        "events": 3,
-        "created_at": "2026-11-23T09:12:40.018233Z",
-    },
+    "record": RECORDED,
     "events": 3,
     "unchanged": 0,
     "unknown": [],
     "changes": [{"customer": "acme", "meter": "ApiCalls", "events": 3, "sum": "156"}],
     "changes_left_out": 0,
 }
+UNDONE = ANSWERED | {"record": RECORDED | {"id": 8, "kind": "unvoid", "reason": "They were right"}}
 WOULD = ANSWERED | {"dry_run": True, "record": None}
 EXAMPLES = [
     OpenApiExample("By id", {"events": [REF], "reason": "Sent twice"}, request_only=True),
@@ -168,7 +170,10 @@ class UnvoidView(APIView):
         operation_id="unvoid_events",
         request=UnvoidSerializer,
         responses=ANSWER,
-        examples=[OpenApiExample("Undo a void", {"record": 7, "reason": "They were right"}, request_only=True)],
+        examples=[
+            OpenApiExample("Undo a void", {"record": 7, "reason": "They were right"}, request_only=True),
+            OpenApiExample("Changed", UNDONE, response_only=True),
+        ],
     )
     def post(self, request: Request) -> Response:
         """Undoes voids: the events count again. Takes events, a filter, or the number of a void's record."""
