@@ -235,6 +235,8 @@ class _Reading:
             "pair_windows": array(str(window) for _, window in segments.pairs),
             "first": segments.span.start if segments.span else None,
             "end": segments.span.end if segments.span else None,
+            "whole_first": segments.whole[0].start if segments.whole else None,
+            "whole_end": segments.whole[-1].end if segments.whole else None,
         }
         for name, spans in (("whole", segments.whole), ("edge", segments.edges), ("run", segments.runs)):
             parameters[f"{name}_starts"] = _times(span.start for span in spans)
@@ -249,6 +251,7 @@ class _Reading:
             tuple(meter_id is not None for meter_id, _, _ in conditions),
             self.keep is not None,
             self.apart,
+            len(segments.whole) == 1,
             bool(segments.edges),
         )
         return shape, parameters

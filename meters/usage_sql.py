@@ -13,8 +13,9 @@ from functools import lru_cache
 class Shape:
     """What a statement reads. `scope` is "one" customer, "some" or "all"; `group_by` tells for each name whether it
     is the customer (else a dimension); `conditions` for each condition whether it is one meter's (else of all
-    meters); `keep`: other groups are taken together; `apart`: figures of each customer on their own; `edges`: there
-    are raw events to read at ragged bounds.
+    meters); `keep`: other groups are taken together; `apart`: figures of each customer on their own; `single`: the
+    whole units are one span, which then is no join that would keep the read of all customers on one core; `edges`:
+    there are raw events to read at ragged bounds.
     """
 
     scope: str
@@ -22,6 +23,7 @@ class Shape:
     conditions: tuple[bool, ...] = ()
     keep: bool = False
     apart: bool = False
+    single: bool = False
     edges: bool = False
 
     @property
@@ -52,10 +54,9 @@ def usage(shape: Shape) -> str:
 WITH part (customer_id, meter_id, dimension_set_id, segment, count, sum, min, max, last) AS (
     SELECT {_grain(shape, "b")}, {_segment("b.hour")},
            sum(b.count), sum(b.sum), min(b.min), max(b.max), {_latest("b.last_at", "b.last_sequence", "b.last")}
-    FROM {_spans("whole")}
-    JOIN meters_usagebucket AS b ON b.hour >= span.start_at AND b.hour < span.end_at
+    FROM meters_usagebucket AS b {_in_whole_spans(shape, "b.hour", "{}")}
     WHERE {_scope(shape, "b")} AND b.meter_id = ANY(%(meters)s::int[])
-      AND b.hour >= %(first)s::timestamptz AND b.hour < %(end)s::timestamptz
+      AND b.hour >= %(whole_first)s::timestamptz AND b.hour < %(whole_end)s::timestamptz
     GROUP BY 1, 2, 3, 4{raw if shape.edges else ""}
 )
 SELECT {_customer(shape, "part")}, pair.w, part.meter_id, {_group(shape)} AS grp,
@@ -82,12 +83,10 @@ def distinct(shape: Shape) -> str:
     return f"""
 WITH seen (customer_id, meter_id, dimension_set_id, segment, value) AS (
     SELECT {_grain(shape, "d")}, {_segment("(d.day::timestamp AT TIME ZONE 'UTC')")}, d.value
-    FROM {_spans("whole")}
-    JOIN meters_usagedistinct AS d
-      ON d.day >= (span.start_at AT TIME ZONE 'UTC')::date AND d.day < (span.end_at AT TIME ZONE 'UTC')::date
+    FROM meters_usagedistinct AS d {_in_whole_spans(shape, "d.day", _DAY)}
     WHERE {_scope(shape, "d")} AND d.meter_id = ANY(%(meters)s::int[])
-      AND d.day >= (%(first)s::timestamptz AT TIME ZONE 'UTC')::date
-      AND d.day <= (%(end)s::timestamptz AT TIME ZONE 'UTC')::date{raw if shape.edges else ""}
+      AND d.day >= {_DAY.format("%(whole_first)s::timestamptz")}
+      AND d.day < {_DAY.format("%(whole_end)s::timestamptz")}{raw if shape.edges else ""}
 )
 SELECT customer_id, w, meter_id, grp, count(*)
 FROM (
@@ -169,6 +168,14 @@ GROUP BY 1, 2, 3, 4"""
 
 
 _PAIRS = "unnest(%(pair_segments)s::int[], %(pair_windows)s::int[]) AS pair (segment, w)"
+_DAY = "({} AT TIME ZONE 'UTC')::date"
+
+
+def _in_whole_spans(shape: Shape, unit: str, cast: str) -> str:
+    if shape.single:
+        return ""
+    first, end = cast.format("span.start_at"), cast.format("span.end_at")
+    return f"JOIN {_spans('whole')} ON {unit} >= {first} AND {unit} < {end}"
 
 
 def _spans(name: str) -> str:
