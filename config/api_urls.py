@@ -3,8 +3,11 @@
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
+from meters.api.docs import docs
+
 urlpatterns = [
     path("", include("meters.api.urls")),
     path("", include("invoices.api.urls")),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", docs, name="api-docs"),
 ]

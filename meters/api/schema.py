@@ -131,7 +131,7 @@ class ApiSchema(AutoSchema):
         if operation is None:
             return None
         description = operation.get("description", "").strip()
-        operation.setdefault("summary", re.split(r"[.:;](?:\s|$)", description, maxsplit=1)[0])
+        operation.setdefault("summary", re.split(r"[.:;](?:\s|$)", description, maxsplit=1)[0].replace("`", ""))
         operation["description"] = f"{description}\n\n{self._who_may()}"
         changes = self.method in MUTATING and needed_scope(self.method, self.view) != ApiKey.Scope.READ
         own_repeats = getattr(self.view, "keeps_own_repeats", False)
