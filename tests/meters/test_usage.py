@@ -96,6 +96,18 @@ class TestWindowsAndGroups:
 
 
 @pytest.mark.django_db
+def test_the_latest_of_one_instant_is_the_last_to_arrive() -> None:
+    meter, acme = make_meter("M", aggregation="latest"), make_customer("acme")
+    for value, source in ((1, "a"), (9, "a"), (3, "b")):
+        send("acme", "M", value, time=NOW, now=NOW, source=source)
+    send("acme", "M", 100, time=NOW - timedelta(seconds=1), now=NOW)
+    ragged = Period(NOW - timedelta(minutes=5), NOW + timedelta(minutes=5))
+    # From the buckets of two dimension sets, and from raw events.
+    assert read_usage(acme, [meter], [NOVEMBER, ragged]).series(meter) == [3, 3]
+    assert read_usage(acme, [meter], [ragged], group_by=["source"]).quantity(meter, 0, ("a",)) == 9
+
+
+@pytest.mark.django_db
 class TestManyCustomers:
     @pytest.fixture
     def three(self) -> list[Customer]:
