@@ -1,9 +1,25 @@
-"""What every answer of the API carries."""
+"""What lies around the views: of pages all that Django offers, of the API only what it uses.
+
+An API server that sends single events pays for every layer at each one of them, and the API has no use for sessions,
+forms or a content security policy.
+"""
 
 from collections.abc import Callable
+from typing import Any
 
+from csp.middleware import CSPMiddleware
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
-from django.utils.cache import patch_cache_control
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.csrf import CsrfViewMiddleware
+from django_htmx.middleware import HtmxMiddleware
+from whitenoise.middleware import WhiteNoiseMiddleware
+
+API = "/v1/"
+# The pages among the API's addresses.
+API_PAGES = ("/v1/docs",)
 
 
 def no_store(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -11,8 +27,52 @@ def no_store(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[H
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        if request.path.startswith("/v1/"):
-            patch_cache_control(response, private=True, no_store=True)
+        if request.path_info.startswith(API):
+            response["Cache-Control"] = "no-store, private"
         return response
 
     return middleware
+
+
+class _OfPages:
+    """In front of a middleware: lets calls of the API pass it by."""
+
+    get_response: Callable[[HttpRequest], Any]
+
+    def __call__(self, request: HttpRequest) -> Any:
+        path = request.path_info
+        if path.startswith(API) and not path.startswith(API_PAGES):
+            return self.get_response(request)
+        return super().__call__(request)  # type: ignore[misc]
+
+
+class StaticFiles(_OfPages, WhiteNoiseMiddleware):  # type: ignore[misc]
+    pass
+
+
+class ContentSecurityPolicy(_OfPages, CSPMiddleware):
+    pass
+
+
+class Sessions(_OfPages, SessionMiddleware):
+    pass
+
+
+class Csrf(_OfPages, CsrfViewMiddleware):
+    pass
+
+
+class Users(_OfPages, AuthenticationMiddleware):
+    pass
+
+
+class Messages(_OfPages, MessageMiddleware):
+    pass
+
+
+class Frames(_OfPages, XFrameOptionsMiddleware):
+    pass
+
+
+class Htmx(_OfPages, HtmxMiddleware):
+    pass
