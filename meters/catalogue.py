@@ -9,9 +9,11 @@ import json
 import time
 import uuid
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import TypeVar
 
 from django.conf import settings
+from django.db import transaction
 
 from meters import sql
 from meters.facts import DimensionPairs, MeterEntry
@@ -29,6 +31,7 @@ Name = TypeVar("Name")
 
 _meters: dict[str, MeterEntry] = {}
 _meters_read_at = float("-inf")
+_used_meters: set[str] = set()
 _customers: dict[str, int] = {}
 _customers_read = False
 _dimension_sets: dict[DimensionPairs, int] = {}
@@ -36,7 +39,11 @@ _dimension_sets: dict[DimensionPairs, int] = {}
 
 def forget() -> None:
     """Empties the dictionaries (another database, or a test that rolled back)."""
+    global _meters, _customers_read
+    _meters = {}
+    _used_meters.clear()
     _customers.clear()
+    _customers_read = False
     _dimension_sets.clear()
     forget_meters()
 
@@ -44,21 +51,38 @@ def forget() -> None:
 def forget_meters() -> None:
     """Lets the next batch of this process read the meters again."""
     global _meters_read_at
-    # The dictionary itself stays whole: another thread may be in the middle of a batch with it.
     _meters_read_at = float("-inf")
 
 
 def meters(keys: Collection[str]) -> dict[str, MeterEntry]:
     """The meters of these keys; one that does not exist is missing. A meter made a moment ago is found."""
     global _meters, _meters_read_at
-    fresh = time.monotonic() - _meters_read_at < METERS_LIVE_SECONDS
-    if not fresh or any(key not in _meters for key in keys):
-        _meters_read_at = time.monotonic()
-        _meters = {
-            meter.key: MeterEntry(meter.id, frozenset(meter.dimensions), meter.unique_dimension, meter.value_dimension)
-            for meter in Meter.objects.only("key", "dimensions", "unique_dimension", "value_dimension")
-        }
-    return _meters
+    read_at = time.monotonic()
+    if read_at - _meters_read_at < METERS_LIVE_SECONDS and all(key in _meters for key in keys):
+        return _meters
+    # Another thread may be in the middle of a batch with the old one, so a new one takes its place.
+    read = {
+        meter.key: MeterEntry(meter.id, frozenset(meter.dimensions), meter.unique_dimension, meter.value_dimension)
+        for meter in Meter.objects.only("key", "dimensions", "unique_dimension", "value_dimension")
+    }
+    _meters, _meters_read_at = read, read_at
+    return read
+
+
+def fixed_meters(keys: Collection[str]) -> dict[str, MeterEntry]:
+    """The meters of these keys as they are now, and stay until the transaction ends: one that nothing was counted by
+    can still change its meaning (meters/metering.py), and waits for this."""
+    rows = execute(sql.FIXED_METERS, {"keys": list(keys)})
+    return {key: MeterEntry(pk, frozenset(dimensions), unique, value) for key, pk, dimensions, unique, value in rows}
+
+
+def known_as_used(keys: Collection[str]) -> bool:
+    """Whether this process knows of each of these meters that something was counted by it."""
+    return _used_meters.issuperset(keys)
+
+
+def note_used(keys: Iterable[str]) -> None:
+    _used_meters.update(keys)
 
 
 def customer_ids(wanted: Collection[str]) -> dict[str, int]:
@@ -83,7 +107,7 @@ def customer_ids(wanted: Collection[str]) -> dict[str, int]:
             [Customer(key=key, source=Customer.Source.EVENT) for key in new], ignore_conflicts=True
         )
         found |= _ids_by_key(new)
-    _remember(_customers, found)
+    transaction.on_commit(partial(_remember, _customers, found))
     return ids | found
 
 
@@ -101,10 +125,11 @@ def dimension_set_ids(wanted: Collection[DimensionPairs]) -> dict[DimensionPairs
         )
         found |= _ids_by_digest(digests[pairs] for pairs in missing)
     new = {pairs: found[digests[pairs]] for pairs in unknown}
-    _remember(_dimension_sets, new)
+    transaction.on_commit(partial(_remember, _dimension_sets, new))
     return ids | new
 
 
+# Called once what is new is committed: until then nobody else may count on it.
 def _remember(dictionary: dict[Name, int], new: dict[Name, int]) -> None:
     if len(dictionary) + len(new) > MAX_ENTRIES:
         dictionary.clear()

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from meters import batching, catalogue, partitions, sql
 from meters.decoding import EventIn, Rejection
-from meters.facts import Fact, Reader, accepted_times, instant
+from meters.facts import Fact, MeterEntry, Reader, accepted_times, instant
 from meters.models import is_printable_key
 from meters.statements import NULL, array, execute, quoted
 
@@ -72,24 +73,17 @@ def record_events(
     `spare_id` gives the event at an index an id when it has none (default: a new one).
     """
     now = now or timezone.now()
-    recorded = Recorded()
-    facts = _read(events, now, recorded, only_customer, spare_id)
-    if facts:
-        customers = catalogue.customer_ids({fact.customer for fact in facts})
-        facts = _of_known_customers(facts, customers, recorded)
-    if facts:
-        _store(facts, customers, now, recorded)
-    recorded.outcomes.sort(key=lambda outcome: outcome.index)
-    return recorded
+    named = _named_meters(events)
+    meters = catalogue.meters(named)
+    existing = {key for key in named if key in meters}
+    if catalogue.known_as_used(existing):
+        return _record(events, meters, now, only_customer, spare_id)
+    # The first event of a meter settles what the meter means, and must be read by no other meaning than that.
+    with transaction.atomic(savepoint=False):
+        return _record(events, catalogue.fixed_meters(existing), now, only_customer, spare_id)
 
 
-def _read(
-    events: Sequence[EventIn | Rejection],
-    now: datetime,
-    recorded: Recorded,
-    only_customer: str | None,
-    spare_id: Callable[[int], str] | None,
-) -> list[Fact]:
+def _named_meters(events: Sequence[EventIn | Rejection]) -> set[str]:
     named: set[str] = set()
     for event in events:
         if isinstance(event, EventIn):
@@ -97,8 +91,40 @@ def _read(
                 named.update(event.values)
             elif isinstance(event.meter, str):
                 named.add(event.meter)
+    return named
+
+
+def _record(
+    events: Sequence[EventIn | Rejection],
+    meters: Mapping[str, MeterEntry],
+    now: datetime,
+    only_customer: str | None,
+    spare_id: Callable[[int], str] | None,
+) -> Recorded:
+    recorded = Recorded()
+    facts = _read(events, meters, now, recorded, only_customer, spare_id)
+    if facts:
+        customers = catalogue.customer_ids({fact.customer for fact in facts})
+        facts = _of_known_customers(facts, customers, recorded)
+    if facts:
+        _store(facts, customers, now, recorded)
+        used = {fact.meter for fact in facts}
+        if not catalogue.known_as_used(used):
+            transaction.on_commit(lambda: catalogue.note_used(used))
+    recorded.outcomes.sort(key=lambda outcome: outcome.index)
+    return recorded
+
+
+def _read(
+    events: Sequence[EventIn | Rejection],
+    meters: Mapping[str, MeterEntry],
+    now: datetime,
+    recorded: Recorded,
+    only_customer: str | None,
+    spare_id: Callable[[int], str] | None,
+) -> list[Fact]:
     times = accepted_times(now, timedelta(days=settings.INGEST_HORIZON_DAYS), MAX_AHEAD)
-    reader = Reader(catalogue.meters(named), times)
+    reader = Reader(meters, times)
     facts: list[Fact] = []
     for index, event in enumerate(events):
         if isinstance(event, Rejection):

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import transaction
 
 from meters import catalogue
-from meters.metering_sql import HAS_USAGE, WAIT_FOR_INGEST
+from meters.metering_sql import HAS_USAGE
 from meters.models import Meter
 from meters.statements import execute
 
@@ -24,10 +24,6 @@ FIXED_ONCE_USED = (
     "rounding",
     "rounding_places",
 )
-# What an event is stored by. The other fields apply when usage is read, so an event that comes in while one of them
-# changes is counted by the new meaning and by no other.
-READ_AT_INGEST = {"unique_dimension", "value_dimension"}
-
 # What a copy of a meter has in common with it: all but its names.
 COPIED = (*FIXED_ONCE_USED[1:], "unit", "dimensions", "used_for_billing")
 
@@ -36,7 +32,7 @@ def save_meter(meter: Meter, *, changes: Mapping[str, Any]) -> Meter:
     """Makes or changes a meter. Raises ValidationError by field.
 
     Name, unit, billing and new dimensions can change at any time; what figures mean only while no event has come in.
-    Other processes take events by the meter as it was for up to a second more (meters/catalogue.py).
+    Other processes learn of a new dimension within a second (meters/catalogue.py).
     """
     with transaction.atomic():
         if meter.pk is not None:
@@ -60,13 +56,8 @@ def _refuse_what_is_fixed(meter: Meter, changes: Mapping[str, Any]) -> None:
     removed = set(meter.dimensions) - set(changes.get("dimensions", meter.dimensions))
     if not changed and not removed:
         return
-    used = has_usage(meter)
-    if not used and (removed or changed & READ_AT_INGEST):
-        # A first event that is being stored just now was read by the old meaning.
-        with connection.cursor() as cursor:
-            cursor.execute(WAIT_FOR_INGEST)
-        used = has_usage(meter)
-    if not used:
+    # The lock on the meter waited for a first event that was being stored (meters/events.py).
+    if not has_usage(meter):
         return
     errors = {
         name: "The meter has usage, which was counted by this, so it cannot change. Make a new meter instead."

@@ -12,8 +12,3 @@ SELECT EXISTS (
     ) AS k
 )
 """
-
-# Waits for the batches that are being stored, and holds up new ones until the caller's transaction ends.
-WAIT_FOR_INGEST = """
-LOCK TABLE meters_usagebucket IN SHARE ROW EXCLUSIVE MODE
-"""

@@ -43,7 +43,7 @@ def ensure_span(first: datetime, last: datetime) -> None:
             if name not in existing:
                 bounds = {"start": f"'{month} 00:00+00'", "end": f"'{next_month(month)} 00:00+00'"}
                 cursor.execute(sql.CREATE_PARTITION.format(name=name, **bounds))
-    _known.update(missing)
+    transaction.on_commit(lambda: _known.update(missing))
 
 
 def _month(instant: datetime) -> date:

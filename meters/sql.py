@@ -92,6 +92,12 @@ NEWEST_CUSTOMERS = """
 SELECT key, id FROM meters_customer ORDER BY id DESC LIMIT %(most)s
 """
 
+# Meters as they are, held against a change of their meaning until the transaction ends. Uses the unique index on key.
+FIXED_METERS = """
+SELECT key, id, dimensions, unique_dimension, value_dimension FROM meters_meter
+WHERE key = ANY(%(keys)s::text[]) ORDER BY id FOR KEY SHARE
+"""
+
 # What the guard holds of keys that were not new. Uses the primary key of meters_eventkey.
 EXISTING_KEYS = """
 SELECT k.customer_id, k.meter_id, k.key, k.content

@@ -166,6 +166,7 @@ class TestEvents:
         ]  # fmt: skip
         assert not Event.objects.exists()
 
+    @pytest.mark.django_db(transaction=True)  # what is not committed is not remembered
     def test_a_batch_asks_little_of_the_database(self, api, django_assert_num_queries) -> None:
         client = api("ingest")
         self.post(client, one())

@@ -20,6 +20,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime.now(UTC)
 
 
+def make_used_meter() -> None:
+    """The first event of a meter goes alone, whatever waits."""
+    make_meter()
+    record_events([event("somebody", "ApiCalls", time=NOW)], now=NOW)
+
+
 class Held:
     """Holds the first batch inside the database until all others wait; then lets them go."""
 
@@ -63,19 +69,19 @@ def poison() -> set[int] | None:
 
 
 def test_those_that_wait_share_a_commit_and_each_gets_its_own_answer() -> None:
-    make_meter()
+    make_used_meter()
     acme = make_customer("acme")
     jobs = {"first": send(1), "second": send(2), "again": send(1), "third": send(3), "twice": send(2)}
     results = Held().run(jobs)
     outcomes = {name: (r.accepted, r.duplicate) for name, r in results.items()}
     assert outcomes == {"first": (1, 0), "second": (1, 0), "again": (0, 1), "third": (1, 0), "twice": (0, 1)}
     assert UsageVersion.objects.get(customer=acme).version == 2
-    assert Event.objects.count() == 3
+    assert Event.objects.count() == 4
     assert_rollups_equal_events()
 
 
 def test_a_batch_that_the_database_refuses_takes_no_other_with_it() -> None:
-    make_meter()
+    make_used_meter()
     make_customer("acme")
     results = Held().run({"first": send(1), "second": send(2), "poison": poison, "third": send(3)})
     assert isinstance(results.pop("poison"), DataError)
@@ -85,7 +91,7 @@ def test_a_batch_that_the_database_refuses_takes_no_other_with_it() -> None:
 
 
 def test_one_that_is_refused_alone_leaves_the_way_free() -> None:
-    make_meter()
+    make_used_meter()
     make_customer("acme")
     with pytest.raises(DataError):
         poison()
@@ -94,7 +100,7 @@ def test_one_that_is_refused_alone_leaves_the_way_free() -> None:
 
 def test_large_batches_do_not_pile_up_in_one_statement(monkeypatch) -> None:
     monkeypatch.setattr(batching, "MAX_ROWS", 2)
-    make_meter()
+    make_used_meter()
     acme = make_customer("acme")
     results = Held().run({str(number): send(number) for number in range(6)})
     assert all(result.accepted == 1 for result in results.values())
@@ -104,7 +110,7 @@ def test_large_batches_do_not_pile_up_in_one_statement(monkeypatch) -> None:
 
 
 def test_the_change_is_announced_once_for_all_that_shared_the_commit() -> None:
-    make_meter()
+    make_used_meter()
     ids = {make_customer(key).id for key in ("acme", "globex")}
     heard: list[list[int]] = []
 
@@ -121,7 +127,7 @@ def test_the_change_is_announced_once_for_all_that_shared_the_commit() -> None:
 
 
 def test_inside_a_transaction_the_batch_is_part_of_it() -> None:
-    make_meter()
+    make_used_meter()
     make_customer("acme")
     heard: list[object] = []
 
@@ -132,5 +138,5 @@ def test_inside_a_transaction_the_batch_is_part_of_it() -> None:
     with transaction.atomic():
         assert send(1)().accepted == 1
         transaction.set_rollback(True)
-    assert Event.objects.count() == 0
+    assert Event.objects.count() == 1
     assert heard == []

@@ -225,6 +225,7 @@ class TestTheGuardAndTheBuckets:
         assert used(acme, calls, Period(late - timedelta(days=1), late + timedelta(days=1))) == 9
 
 
+@pytest.mark.django_db(transaction=True)  # what is not committed is not remembered
 def test_a_batch_takes_a_fixed_number_of_queries(calls: Meter, acme: Customer) -> None:
     record_events([event("acme", "ApiCalls", 1, time=NOW, source="crm")], now=NOW)  # fills the dictionaries
     for size in (1, 500):
