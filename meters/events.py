@@ -43,13 +43,13 @@ class Recorded:
     rejected: int = 0
     outcomes: list[Outcome] = field(default_factory=list)
 
-    def reject(self, index: int, rejection: Rejection, event_id: str = "", meter: str = "") -> None:
+    def reject(self, index: int, event_id: str, meter: str, rejection: Rejection) -> None:
         self.rejected += 1
         self.outcomes.append(
             Outcome(
                 index=index,
                 outcome="rejected",
-                id=event_id or rejection.id,
+                id=event_id,
                 meter=meter,
                 code=rejection.code,
                 pointer=rejection.pointer,
@@ -124,24 +124,16 @@ def _read(
     spare_id: Callable[[int], str] | None,
 ) -> list[Fact]:
     times = accepted_times(now, timedelta(days=settings.INGEST_HORIZON_DAYS), MAX_AHEAD)
-    reader = Reader(meters, times)
-    facts: list[Fact] = []
+    reader = Reader(meters, times, recorded.reject)
     for index, event in enumerate(events):
         if isinstance(event, Rejection):
-            recorded.reject(index, event)
-            continue
-        if only_customer is not None and event.customer != only_customer:
+            recorded.reject(index, event.id, "", event)
+        elif only_customer is not None and event.customer != only_customer:
             rejection = Rejection("forbidden_customer", "/customer", "This API key is for another customer.")
-            recorded.reject(index, rejection, event.id if isinstance(event.id, str) else "")
-            continue
-        spare = spare_id(index) if spare_id and not isinstance(event.id, str) else ""
-        for fact in reader.facts_of(index, event, spare):
-            if isinstance(fact, Fact):
-                facts.append(fact)
-            else:
-                meter, rejection = fact
-                recorded.reject(index, rejection, event.id if isinstance(event.id, str) else "", meter)
-    return facts
+            recorded.reject(index, event.id if isinstance(event.id, str) else "", "", rejection)
+        else:
+            reader.read(index, event, spare_id(index) if spare_id else "")
+    return reader.facts
 
 
 def _of_known_customers(facts: list[Fact], customers: Mapping[str, int], recorded: Recorded) -> list[Fact]:
@@ -155,7 +147,7 @@ def _of_known_customers(facts: list[Fact], customers: Mapping[str, int], recorde
                 rejection = Rejection(
                     "invalid", "/customer", "A customer's key is printable text without spaces around."
                 )
-            recorded.reject(fact.event_index, rejection, fact.event_id, fact.meter)
+            recorded.reject(fact.event_index, fact.event_id, fact.meter, rejection)
     return known
 
 
