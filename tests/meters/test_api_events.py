@@ -93,7 +93,11 @@ class TestEvents:
         ("bad", "code", "pointer"),
         [
             (b'{"customer": "acme", "meter": "ApiCalls", "time": "0001-01-01T00:00:00+01:00"}', "too_old", "/1/time"),
-            (b'{"customer": "acme", "meter": "ApiCalls", "time": "9999-12-31T23:59:59-01:00"}', "too_far_ahead", "/1/time"),
+            (
+                b'{"customer": "acme", "meter": "ApiCalls", "time": "9999-12-31T23:59:59-01:00"}',
+                "too_far_ahead",
+                "/1/time",
+            ),
             (b'{"customer": "a\\u0000", "meter": "ApiCalls"}', "invalid", "/1/customer"),
             (b'{"customer": "a\\ud800", "meter": "ApiCalls"}', "malformed", "/1"),
             (b'{"customer": "acme", "meter": "ApiCalls", "value": NaN}', "malformed", "/1"),
