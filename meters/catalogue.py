@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from meters import sql
 from meters.facts import DimensionPairs, MeterEntry
@@ -92,7 +92,7 @@ def customer_ids(wanted: Collection[str]) -> dict[str, int]:
     customer can have: then it is missing.
     """
     global _customers_read
-    if not _customers_read:
+    if not _customers_read and not connection.in_atomic_block:  # what is not committed may never be
         _customers_read = True
         _customers.update(execute(sql.NEWEST_CUSTOMERS, {"most": FIRST_ENTRIES}))
     ids = {key: _customers[key] for key in wanted if key in _customers}

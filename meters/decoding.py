@@ -4,7 +4,6 @@ A number goes from its text straight to `Decimal`. What is not an event becomes 
 the good events of a batch land whatever the bad ones do.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -62,7 +61,7 @@ class Rejection:
         pointer = "".join(f"/{part}" for part in re.findall(r"\w+", path))
         for pattern in (_MISSING, _UNKNOWN):
             if field := pattern.search(detail):
-                pointer += f"/{field['field'].replace('~', '~0').replace('/', '~1')}"
+                pointer += f"/{escape(field['field'])}"
         return cls("invalid", pointer, f"{detail}.")
 
 
@@ -76,11 +75,33 @@ class TooManyEvents(ValueError):
 
 _one = msgspec.json.Decoder(EventIn)
 _many = msgspec.json.Decoder(list[EventIn])
-_raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder()
 
-_lenient = json.JSONDecoder()
-_BLANK = re.compile(r"[ \t\n\r]*")
+
+class _WithId(msgspec.Struct):
+    """Of an event that is none, the id alone: the rest is not even made into objects."""
+
+    id: str = ""
+
+
+class _Said(msgspec.Struct):
+    """The numbers of an event as they were written."""
+
+    value: msgspec.Raw = msgspec.Raw(b"1")
+    values: dict[str, msgspec.Raw] | UnsetType = UNSET
+
+
+_with_id = msgspec.json.Decoder(_WithId)
+_said = msgspec.json.Decoder(_Said)
+_many_said = msgspec.json.Decoder(list[_Said])
+_text = msgspec.json.Decoder(str)
+# Whether a number may be written as a text, which Python reads more freely than JSON: "1_000", " 7", other digits.
+_MAYBE_TEXT = re.compile(rb'"values?"\s*:\s*["{]')
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+
+# What an array is cut at: its strings are skipped, so that their brackets and commas are none.
+_CLOSERS = {b"[": b"]", b"{": b"}"}
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 
 _SYNTAX_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -97,47 +118,57 @@ def decode_json(body: bytes, *, max_events: int) -> tuple[Sequence[EventIn | Rej
         # At least one event is bad: each on its own, to find out which.
         return [_decode_one(raw) for raw in decode_elements(body, max_events=max_events)], True
     _limit(len(events), max_events)
+    if _MAYBE_TEXT.search(body):
+        events = [_no_number(said) or event for said, event in zip(_many_said.decode(body), events, strict=True)]
     return events, True
 
 
+def _no_number(said: _Said) -> Rejection | None:
+    """The rejection of a text that stands where a number is, and is not one as JSON would write it."""
+    numbers = {"/value": said.value}
+    if isinstance(said.values, dict):
+        numbers |= {f"/values/{escape(name)}": number for name, number in said.values.items()}
+    for pointer, raw in numbers.items():
+        text = bytes(raw)
+        if text.startswith(b'"') and not NUMBER.fullmatch(_text.decode(text)):
+            return Rejection("invalid", pointer, "A number, or a text that is written as JSON writes numbers.")
+    return None
+
+
+def escape(token: str) -> str:
+    """A member name as a token of a JSON pointer (RFC 6901, section 3)."""
+    return token.replace("~", "~0").replace("/", "~1")
+
+
 def decode_elements(body: bytes, *, max_events: int) -> list[bytes]:
-    """The texts of an array's elements. Raises MalformedBody where it is no array."""
-    try:
-        elements = [bytes(raw) for raw in _raw_list.decode(body)]
-    except _SYNTAX_ERRORS as error:
-        # JSON that msgspec takes for none (half a surrogate pair, NaN) is the fault of the event that has it.
-        try:
-            elements = _elements(body, error)
-        except _SYNTAX_ERRORS as fault:
-            raise MalformedBody(f"The body is not valid JSON: {fault}.") from fault
-    _limit(len(elements), max_events)
-    return elements
-
-
-def _elements(body: bytes, fault: Exception) -> list[bytes]:
-    """The texts of an array's elements. Raises `fault` where it is no array even to a reader that is less strict."""
-    text = body.decode()
+    """The texts of an array's elements, whatever they are themselves. Raises MalformedBody where it is no array."""
     elements: list[bytes] = []
-    place = _skip(text, 0) + 1
-    while True:
-        start = _skip(text, place)
-        try:
-            _, place = _lenient.raw_decode(text, start)
-        except ValueError:
-            raise fault from None
-        elements.append(text[start:place].encode())
-        place = _skip(text, place)
-        if text[place : place + 1] != ",":
-            break
-        place += 1
-    if text[place:].strip() != "]":
-        raise fault
+    closers: list[bytes] = []
+    start, end = 0, -1
+    for token in _TOKEN.finditer(body):
+        sign = token[0]
+        if end >= 0:
+            raise MalformedBody("The body is not valid JSON: more follows the array.")
+        if not closers:
+            if sign != b"[" or body[: token.start()].strip():
+                raise MalformedBody("The body is no JSON array.")
+            start = token.end()
+        if sign in _CLOSERS:
+            closers.append(_CLOSERS[sign])
+        elif sign in b"]}" and sign != closers.pop():
+            raise MalformedBody("The body is not valid JSON: a bracket is closed by another one.")
+        if not closers or (len(closers) == 1 and sign == b","):
+            _limit(len(elements) + 1, max_events)
+            elements.append(body[start : token.start()].strip())
+            start = token.end()
+            end = -1 if closers else start
+    if end < 0 or body[end:].strip():
+        raise MalformedBody("The body is not valid JSON: the array does not end where the body does.")
+    if elements == [b""]:
+        return []
+    if b"" in elements:
+        raise MalformedBody("The body is not valid JSON: an element of the array is missing.")
     return elements
-
-
-def _skip(text: str, place: int) -> int:
-    match = _BLANK.match(text, place)
-    return match.end() if match else place
 
 
 def _begins_with_a_line_of_its_own(body: bytes) -> bool:
@@ -155,6 +186,8 @@ def _begins_with_a_line_of_its_own(body: bytes) -> bool:
 def decode_lines(body: bytes, *, max_events: int) -> Sequence[EventIn | Rejection]:
     """The events of newline-delimited JSON. A line that is no JSON at all rejects that line alone."""
     lines = [line for line in body.split(b"\n") if line.strip()]
+    if not lines:
+        raise MalformedBody("The body holds no event.")
     _limit(len(lines), max_events)
     return [_decode_one(line) for line in lines]
 
@@ -166,7 +199,10 @@ def _limit(count: int, max_events: int) -> None:
 
 def _decode_one(raw: bytes, *, syntax_is_fatal: bool = False) -> EventIn | Rejection:
     try:
-        return _one.decode(raw)
+        event = _one.decode(raw)
+        if _MAYBE_TEXT.search(raw) and (rejection := _no_number(_said.decode(raw))):
+            return replace(rejection, id=_id_of(raw), sent=sent_text(raw))
+        return event
     except msgspec.ValidationError as error:
         return replace(Rejection.of(str(error)), id=_id_of(raw), sent=sent_text(raw))
     except _SYNTAX_ERRORS as error:
@@ -178,11 +214,10 @@ def _decode_one(raw: bytes, *, syntax_is_fatal: bool = False) -> EventIn | Rejec
 def _id_of(raw: bytes) -> str:
     """The id that a rejected event carries, where it has a readable one, so that its sender can find it."""
     try:
-        sent = _any.decode(raw)
+        event_id = _with_id.decode(raw).id
     except _SYNTAX_ERRORS:
         return ""
-    event_id = sent.get("id", "") if isinstance(sent, dict) else ""
-    return event_id if isinstance(event_id, str) and len(event_id) <= MAX_ID else ""
+    return event_id if len(event_id) <= MAX_ID else ""
 
 
 def sent_text(raw: bytes) -> str:

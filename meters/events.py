@@ -79,8 +79,17 @@ def record_events(
     if catalogue.known_as_used(existing):
         return _record(events, meters, now, only_customer, spare_id)
     # The first event of a meter settles what the meter means, and must be read by no other meaning than that.
+    _ensure_partitions(events, now)
     with transaction.atomic(savepoint=False):
         return _record(events, catalogue.fixed_meters(existing), now, only_customer, spare_id)
+
+
+def _ensure_partitions(events: Sequence[EventIn | Rejection], now: datetime) -> None:
+    """Makes partitions ahead of the transaction, which would hold everybody up until it ends."""
+    times = accepted_times(now, timedelta(days=settings.INGEST_HORIZON_DAYS), MAX_AHEAD)
+    sent = [event.time for event in events if isinstance(event, EventIn) and isinstance(event.time, datetime)]
+    inside = [time for time in sent if times.earliest <= time <= times.latest]
+    partitions.ensure_span(min([now, *inside]), max([now, *inside]))
 
 
 def _named_meters(events: Sequence[EventIn | Rejection]) -> set[str]:

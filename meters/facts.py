@@ -1,7 +1,6 @@
 """From an event as it was sent to the facts that are stored: one for each meter it feeds. Pure."""
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,7 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
-from meters.decoding import EventIn, Rejection
+from meters.decoding import NUMBER, EventIn, Rejection, escape
 from meters.ids import hash64, hash128, is_uuid, uuid7
 
 # The sorted pairs of name and text of an event's declared dimensions.
@@ -178,10 +177,9 @@ def _names_fault(event: EventIn) -> Rejection | None:
 def _labels_of(meter_key: str, meter: MeterEntry, items: tuple[tuple[str, str], ...]) -> Labels:
     pairs = tuple(sorted(items))
     texts = dict(pairs)
-    declared = tuple(pair for pair in pairs if pair[0] in meter.dimensions)
-    extra = None
-    if len(declared) < len(pairs):
-        extra = json.dumps({name: text for name, text in pairs if name not in meter.dimensions})
+    # A dimension without a text is as one that the event lacks: the same group, and the same gauge.
+    declared = tuple(pair for pair in pairs if pair[0] in meter.dimensions and pair[1])
+    extra = json.dumps(dict(pair for pair in pairs if pair not in declared)) if len(declared) < len(pairs) else None
     labels = Labels(declared, extra, said=repr(pairs))
     for name, text in pairs:
         if "\0" in name or "\0" in text:
@@ -223,17 +221,9 @@ def canonical_number(number: Decimal) -> str | None:
     return f"{whole}.{places}" if places else whole
 
 
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", re.ASCII)
-
-
 def number_in_text(text: str) -> str | None:
     """The canonical number that a dimension's text is, or None where it is none or beyond the limits."""
-    return canonical_number(Decimal(text)) if len(text) <= 60 and _NUMBER.fullmatch(text) else None
-
-
-def escape(token: str) -> str:
-    """A member name as a token of a JSON pointer (RFC 6901, section 3)."""
-    return token.replace("~", "~0").replace("/", "~1")
+    return canonical_number(Decimal(text)) if len(text) <= 60 and NUMBER.fullmatch(text) else None
 
 
 def accepted_times(now: datetime, horizon: timedelta, ahead: timedelta) -> AcceptedTimes:

@@ -5,18 +5,17 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from meters.admin.base import messages_of, require
-from meters.admin.fields import NumberField
+from meters.admin.fields import NumberField, is_storable
 from meters.admin.voids import may_void
 from meters.aggregation import ONE
-from meters.decoding import MAX_DIMENSION_TEXT, EventIn
+from meters.decoding import MAX_DIMENSION_TEXT, EventIn, escape
 from meters.events import Outcome, record_events
-from meters.facts import escape
 from meters.ids import uuid7
 from meters.metering import has_usage
 from meters.models import Customer, Event, Meter
@@ -105,6 +104,8 @@ def void_view(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest, pk: in
         return HttpResponseNotAllowed(["POST"])
     ref = EventRef(request.POST.get("customer", ""), request.POST.get("event", ""), meter.key)
     require(ref.id.startswith(ID_START))
+    if not (is_storable(ref.customer) and is_storable(ref.id)):
+        raise Http404
     try:
         voided = void_events(select_events(refs=[ref]), reason="A test event.", actor=request.user.get_username())
     except ValidationError as error:

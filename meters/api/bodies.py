@@ -12,6 +12,8 @@ from rest_framework.request import Request
 from meters.api.problems import Problem
 
 GZIP_MAGIC = b"\x1f\x8b"
+# Each member costs a copy of what follows it. Whoever packs batches one by one makes a few.
+MAX_MEMBERS = 1_000
 MAX_SMALL_BODY = 1024 * 1024
 JSON_LINES = {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
 
@@ -23,6 +25,9 @@ def media_type(request: Request) -> str:
 def read_body(request: Request) -> bytes:
     """The body, unpacked. Raises a Problem: 413 beyond INGEST_MAX_BYTES, 415 and 400 for packing it cannot read."""
     limit = settings.INGEST_MAX_BYTES
+    if not request.META.get("CONTENT_LENGTH"):
+        # Whatever stream there is would be read as nothing, and its events lost without a word.
+        raise _no_length()
     if declared_length(request) > limit:
         raise _too_large(limit)
     body: bytes = request._request.read()
@@ -40,8 +45,12 @@ def declared_length(request: Request | HttpRequest) -> int:
     """The length of the body, which nothing is read beyond. Raises a Problem: 411 where there is none."""
     text = request.META.get("CONTENT_LENGTH") or "0"
     if request.headers.get("Transfer-Encoding"):
-        raise Problem(411, "length_required", "Send the body with a Content-Length, not in chunks.")
+        raise _no_length()
     return int(text) if text.isdigit() else 0
+
+
+def _no_length() -> Problem:
+    return Problem(411, "length_required", "Send the body with a Content-Length, not in chunks.")
 
 
 class BoundedJSONParser(JSONParser):
@@ -63,6 +72,8 @@ def _gunzip(body: bytes, limit: int) -> bytes:
     parts: list[bytes] = []
     room = limit
     while body:
+        if len(parts) == MAX_MEMBERS:
+            raise Problem(400, "malformed_gzip", f"The gzip body has more than {MAX_MEMBERS:,} members.")
         unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         try:
             part = unpacker.decompress(body, room + 1)

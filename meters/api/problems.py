@@ -12,7 +12,7 @@ from django.http import Http404, HttpResponse, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from meters.facts import escape
+from meters.decoding import escape
 
 logger = logging.getLogger(__name__)
 

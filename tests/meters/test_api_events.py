@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -117,6 +118,25 @@ class TestEvents:
         answer = self.post(api("ingest"), cut)
         assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
 
+    def test_a_control_character_is_the_fault_of_its_event(self, api) -> None:
+        good = json.dumps(one()).encode()
+        bad = b'{"customer": "a\x01b", "meter": "ApiCalls", "dimensions": {"source": "],{\\""}}'
+        answer = self.post(api("ingest"), b"[" + good + b"," + bad + b"," + good + b"]").json()
+        assert (answer["accepted"], [o["index"] for o in answer["outcomes"]]) == (2, [1])
+
+    @pytest.mark.parametrize("text", ["1_000", " 7 ", "１２", "٣", "+5", ".5", "5.", "", "NaN", "0x10"])
+    def test_a_text_that_json_would_not_take_for_a_number_is_none(self, api, text: str) -> None:
+        client = api("ingest")
+        answer = self.post(client, [one(value=text), one(value="7"), one(value="1.50"), one(value="-1E2")]).json()
+        assert [(o["index"], o["pointer"]) for o in answer["outcomes"]] == [(0, "/0/value")]
+        assert sorted(Event.objects.values_list("value", flat=True)) == [-100, Decimal("1.5"), 7]
+        several = {"customer": "acme", "values": {"ApiCalls": text}}
+        assert self.post(client, several).json()["outcomes"][0]["pointer"].startswith("/values")
+
+    def test_endless_elements_are_refused_before_they_are_made(self, api) -> None:
+        answer = self.post(api("ingest"), gzip.compress(b"[" + b"1," * 2_000_000 + b"1]"))
+        assert (answer.status_code, answer.json()["code"]) == (413, "too_many_events")
+
     def test_numbers_stay_exact(self, api) -> None:
         body = json.dumps(one()).replace("}", ', "value": 0.100000000000005}').encode()
         self.post(api("ingest"), body)
@@ -125,7 +145,11 @@ class TestEvents:
     @pytest.mark.parametrize(
         ("body", "headers", "status", "code"),
         [
-            (b"", {}, 400, "malformed_json"),
+            (b"", {"CONTENT_LENGTH": "0"}, 400, "malformed_json"),
+            (b"", {}, 411, "length_required"),
+            (b"\n\n", {"content_type": "application/x-ndjson"}, 400, "malformed_json"),
+            (b'[{"customer": 1}, , 7]', {}, 400, "malformed_json"),
+            (gzip.compress(b"") * 1001, {"HTTP_CONTENT_ENCODING": "gzip"}, 400, "malformed_gzip"),
             (b"[{", {}, 400, "malformed_json"),
             (b'{"customer": "\xff"}', {}, 400, "malformed_json"),
             (b"[" * 100_000, {}, 400, "malformed_json"),
@@ -136,6 +160,10 @@ class TestEvents:
         ],
         ids=[
             "empty",
+            "no length",
+            "no lines",
+            "nothing between commas",
+            "too many gzip members",
             "cut off",
             "not UTF-8",
             "too deep",

@@ -84,6 +84,8 @@ def test_numbers_keep_their_digits(post) -> None:
         ({"time": "yesterday"}, "/time"),
         ({"time": "1999-01-01T00:00:00Z"}, "/time"),
         ({"data": [1]}, "/data"),
+        ({"data_base64": "eyJ2YWx1ZSI6IDUwMH0="}, "/data_base64"),
+        ({"source": "s" * 199}, "/id"),
         ({"data": {"value": "many"}}, "/data/value"),
         ({"data": {"value": True}}, "/data/value"),
         ({"data": {"value": "1e40"}}, "/data/value"),
@@ -117,8 +119,20 @@ def test_not_a_number_refuses_that_event_alone(post) -> None:
 
 @pytest.mark.parametrize(("body", "kind"), [(b"{", ONE), (b"", ONE), (b"{}", BATCH), (b"[1", BATCH)], ids=str)
 def test_what_is_no_json_is_a_problem(post, body: bytes, kind: str) -> None:
-    answer = post(body, kind)
+    answer = post(body or b" ", kind)
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
+
+
+def test_slashes_make_no_two_events_the_same(post) -> None:
+    sent = [cloud(source="a", id="b/c"), cloud(source="a/b", id="c"), cloud(source="a", id="b%2Fc")]
+    assert post(sent, BATCH).json()["accepted"] == 3
+
+
+def test_a_number_beyond_all_limits_harms_no_other(post) -> None:
+    bad = json.dumps(cloud(id="bad", data={"a": 0})).replace('"a": 0', '"a": 1e99999999999999999999')
+    answer = post(f"[{json.dumps(cloud())},{bad}]".encode(), BATCH)
+    assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
+    assert answer.json()["outcomes"][0]["pointer"] == "/1/data"
 
 
 def test_a_key_of_one_customer_sends_no_other_customers_events(post, api) -> None:

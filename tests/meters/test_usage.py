@@ -307,3 +307,12 @@ def test_a_meter_of_usage_keeps_its_meaning(db: None) -> None:
     with pytest.raises(ValidationError):
         save_meter(meter, changes={"dimensions": ["source"]})
     assert Meter.objects.get().aggregation == "count"
+
+
+@pytest.mark.django_db
+def test_a_dimension_without_a_text_is_the_same_gauge_as_none() -> None:
+    meter, acme = make_meter("Seats", aggregation="time_weighted_average", dimensions=["region"]), make_customer("acme")
+    send("acme", "Seats", 10, time=NOW - timedelta(hours=2), now=NOW)
+    send("acme", "Seats", 10, time=NOW - timedelta(hours=1), now=NOW, region="")
+    span = Period(NOW - timedelta(hours=1), NOW)
+    assert read_usage(acme, [meter], [span], until=NOW).quantity(meter) == 10
