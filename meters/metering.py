@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from meters import catalogue
+from meters.aggregation import TIME_WEIGHTED
 from meters.metering_sql import HAS_USAGE
 from meters.models import Meter
 from meters.statements import execute
@@ -32,6 +33,7 @@ def save_meter(meter: Meter, *, changes: Mapping[str, Any]) -> Meter:
     """Makes or changes a meter. Raises ValidationError by field.
 
     Name, unit, billing and new dimensions can change at any time; what figures mean only while no event has come in.
+    Dimensions that tell gauges apart are part of what figures mean, so a time-weighted meter keeps those that it has.
     Other processes learn of a new dimension within a second (meters/catalogue.py).
     """
     with transaction.atomic():
@@ -53,20 +55,30 @@ def has_usage(meter: Meter) -> bool:
 
 def _refuse_what_is_fixed(meter: Meter, changes: Mapping[str, Any]) -> None:
     changed = {name for name in FIXED_ONCE_USED if changes.get(name, getattr(meter, name)) != getattr(meter, name)}
-    removed = set(meter.dimensions) - set(changes.get("dimensions", meter.dimensions))
-    if not changed and not removed:
+    declared = set(changes.get("dimensions", meter.dimensions))
+    removed = set(meter.dimensions) - declared
+    # Each combination of declared dimensions is a gauge. With one more the senders' next value would begin another
+    # gauge, and the old one would hold on beside it for ever.
+    added = declared - set(meter.dimensions) if meter.aggregation in TIME_WEIGHTED else set()
+    if not (changed or removed or added):
         return
     # The lock on the meter waited for a first event that was being stored (meters/events.py).
     if not has_usage(meter):
         return
     errors = {
-        name: "The meter has usage, which was counted by this, so it cannot change. Make a new meter instead."
+        name: ["The meter has usage, which was counted by this, so it cannot change. Make a new meter instead."]
         for name in FIXED_ONCE_USED
         if name in changed
     }
     if removed:
         names = ", ".join(sorted(removed))
-        errors["dimensions"] = (
+        errors["dimensions"] = [
             f"The meter has usage by {names}, so it cannot be removed. Make a new meter without it instead."
+        ]
+    if added:
+        names = ", ".join(sorted(added))
+        errors.setdefault("dimensions", []).append(
+            f"The meter has usage, and its values hold over time for each combination of dimensions, so {names} cannot "
+            "be added: the values sent before would hold on beside the new ones. Make a new meter with it instead."
         )
     raise ValidationError(errors)

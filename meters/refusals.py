@@ -19,7 +19,8 @@ from meters.statements import execute
 
 logger = logging.getLogger(__name__)
 
-# Reasons kept apart on one day. What comes on top of them is counted by its code alone.
+# Reasons of one sender kept apart on one day, so that no sender fills the record for another. What comes on top of
+# them is counted by its code alone.
 MOST = 1_000
 KEEP = timedelta(days=14)
 
@@ -55,7 +56,9 @@ def note_refusals(
     try:
         with transaction.atomic():
             noted = _note(latest, counts, sender, now)
-            if left_out := counts.keys() - noted:
+        if left_out := counts.keys() - noted:
+            # A transaction of its own: each takes its rows in the order of their keys, and these come before those.
+            with transaction.atomic():
                 _note(*_by_code(latest, counts, left_out), sender, now)
     except DatabaseError as error:
         logger.warning("refused events were not noted: %s", error)

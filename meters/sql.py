@@ -117,7 +117,7 @@ FROM unnest(
     %(codes)s::text[], %(pointers)s::text[], %(meters)s::text[], %(counts)s::bigint[], %(customers)s::text[],
     %(details)s::text[], %(examples)s::text[]
 ) AS t (code, pointer, meter, count, customer, detail, example)
-WHERE (SELECT count(*) FROM meters_rejectedevent WHERE day = %(day)s) < %(most)s
+WHERE (SELECT count(*) FROM meters_rejectedevent WHERE day = %(day)s AND sender = %(sender)s) < %(most)s
    OR t.pointer = '' AND t.meter = ''
    OR EXISTS (
        SELECT 1 FROM meters_rejectedevent AS o

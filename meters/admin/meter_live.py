@@ -109,14 +109,17 @@ def _conversion(meter: Meter) -> str:
     return " and ".join(said)
 
 
+def may_see_events(request: HttpRequest) -> bool:
+    return request.user.has_perm("meters.view_event")
+
+
 def live_context(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest, meter: Meter) -> dict[str, Any]:
-    """What both the meter page and its updates show."""
+    """What both the meter page and its updates show; of events nothing to whom the list of events is closed."""
     may_change = model_admin.has_change_permission(request, meter)
     return {
         "meter": meter,
-        "live": live_of(meter, now=timezone.now()),
+        "live": live_of(meter, now=timezone.now()) if may_see_events(request) else None,
         "may_void": may_void(request),
-        "may_see_events": request.user.has_perm("meters.view_event"),
         "trial_form": TrialEventForm(meter) if may_change else None,
     }
 

@@ -2,7 +2,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
@@ -10,8 +10,8 @@ from django.utils.safestring import SafeString
 
 from meters.admin.base import KeepsRows, ModelAdmin, ServiceAdmin, ServiceForm, number
 from meters.admin.customers import Link
-from meters.admin.fields import ConditionsField, NamesField, NumberField, condition_lines
-from meters.admin.meter_live import live_context, live_view
+from meters.admin.fields import ConditionsField, NamesField, NumberField, condition_lines, is_storable
+from meters.admin.meter_live import live_context, live_view, may_see_events
 from meters.admin.meter_usage import READ_EVENTS, aggregation_words, usage_view
 from meters.admin.rejected import recent_refusals
 from meters.admin.trial_events import send_view, void_view
@@ -170,15 +170,20 @@ class MeterAdmin(ServiceAdmin, KeepsRows, ModelAdmin[Meter]):
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         initial: dict[str, Any] = super().get_changeform_initial_data(request)
-        original = Meter.objects.filter(key=initial.pop("copy", None)).first()
+        copied = initial.pop("copy", "")
+        if not is_storable(copied):
+            raise Http404
+        original = Meter.objects.filter(key=copied).first()
         if original is not None and self.has_view_permission(request, original):
             initial |= {name: getattr(original, name) for name in COPIED}
         return initial
 
     def links(self, request: HttpRequest, meter: Meter) -> list[Link]:
         """Where else to look: label and address, shown at the top of a meter's page."""
-        events = f"{reverse('admin:meters_event_changelist')}?{urlencode({'meter': meter.key})}"
-        links = [("Usage", reverse("admin:meters_meter_usage", args=[meter.pk])), ("Events", events)]
+        links = [("Usage", reverse("admin:meters_meter_usage", args=[meter.pk]))]
+        if may_see_events(request):
+            events = f"{reverse('admin:meters_event_changelist')}?{urlencode({'meter': meter.key})}"
+            links.append(("Events", events))
         return [*links, ("Make a copy", self._copy_url(meter))] if self.has_add_permission(request) else links
 
     def change_view(

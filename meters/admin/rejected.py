@@ -8,7 +8,7 @@ import msgspec
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -16,6 +16,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from meters.admin.base import ModelAdmin, ReadOnly, instant, link
+from meters.admin.fields import is_storable
 from meters.models import Meter, RejectedEvent
 from meters.words import day_words
 
@@ -70,7 +71,10 @@ class CodeFilter(admin.SimpleListFilter):
         return [(code, reason(code)) for code in codes]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[RejectedEvent]") -> "QuerySet[RejectedEvent]":
-        return queryset.filter(code=self.value()) if self.value() else queryset
+        code = self.value() or ""
+        if not is_storable(code):
+            raise Http404
+        return queryset.filter(code=code) if code else queryset
 
 
 class DayFilter(admin.SimpleListFilter):

@@ -85,8 +85,8 @@ METER_DOCS = resource_docs(
         "retrieve": "Reads a meter, by its key.",
         "create": "Creates a meter: what is counted, and how events become a quantity. One used for billing has "
         "a product item at once, which plans put a price on.",
-        "update": "Changes a meter. Name, unit and new dimensions at any time; what its figures mean only while it has "
-        "no usage, and the refusal says so.",
+        "update": "Changes a meter. Name, unit and (unless it is time-weighted) new dimensions at any time; what its "
+        "figures mean only while it has no usage, and the refusal says so.",
     },
     METER,
     NEW_METER | {"used_for_billing": True},

@@ -208,10 +208,20 @@ def test_only_test_events_are_voided_here(staff: Client) -> None:
     assert not Event.objects.exclude(void=None).exists()
 
 
+@pytest.mark.parametrize("sent", [("ac\0me", f"{ID_START}1"), ("acme", f"{ID_START}\0")], ids=repr)
+def test_a_test_event_that_cannot_be_is_not_found(staff: Client, sent: tuple[str, str]) -> None:
+    meter = make_meter()
+    make_customer("acme")
+    customer, event = sent
+    answer = staff.post(url(meter, "void-test-event"), {"customer": customer, "event": event})
+    assert answer.status_code == 404
+
+
 @pytest.mark.parametrize(
     ("typed", "field", "error"),
     [
         ({"trial-customer": ""}, "customer", "required"),
+        ({"trial-customer": "acme\0"}, "customer", "Null characters"),
         ({"trial-customer": "acne"}, "customer", "no customer with this key"),
         ({"trial-value": "many"}, "value", "Enter a number"),
         ({"trial-value": "1e24"}, "value", "at most 24 digits"),
@@ -333,6 +343,27 @@ def test_who_may_only_look_sends_and_voids_nothing(client: Client) -> None:
     sent = {"customer": "acme", "event": f"{ID_START}1"}
     assert client.post(url(meter, "void-test-event"), sent).status_code == 403
     assert Event.objects.get().void_id is None
+
+
+def test_who_may_not_see_events_sees_nothing_of_them_on_the_meters_page(client: Client) -> None:
+    meter = make_meter()
+    make_customer("acme", name="Acme Retail")
+    send("acme", "ApiCalls", 4711, source="crm", id=f"{ID_START}1")
+    client = colleague(client, "view_meter", "add_voidrecord")
+    change = f"/admin/meters/meter/{meter.pk}/change/"
+    assert client.get("/admin/meters/event/").status_code == 403
+    for path in (change, url(meter, "live")):
+        page = text(client.get(path))
+        assert "You may not see events" in page
+        for said in ("acme", "Acme", "4,711", "4711", "crm", ID_START, "/admin/meters/event/"):
+            assert said not in page
+    user = User.objects.get()
+    user.user_permissions.add(Permission.objects.get(codename="view_event"))
+    for path in (change, url(meter, "live")):
+        page = text(client.get(path))
+        assert "You may not see events" not in page
+        for said in ("acme", "4,711", "source=crm", ID_START):
+            assert said in page
 
 
 def test_a_meter_that_does_not_exist_is_not_found(staff: Client) -> None:

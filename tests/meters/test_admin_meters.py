@@ -211,6 +211,10 @@ def test_a_copy_of_nothing_is_an_empty_form(staff: Client) -> None:
     assert form["aggregation"].value() == "sum"
 
 
+def test_a_copy_of_what_no_key_can_be_is_not_found(staff: Client) -> None:
+    assert staff.get(f"{ADD}?copy=%00").status_code == 404
+
+
 def test_a_meter_is_not_deleted(staff: Client) -> None:
     meter = make_meter()
     assert staff.get(f"/admin/meters/meter/{meter.pk}/delete/").status_code == 403

@@ -67,6 +67,12 @@ def test_they_are_filtered_by_reason_and_day(staff: Client) -> None:
     assert len(listed(staff.get(f"{LIST}?on=yesterday"))) == 3
 
 
+def test_a_reason_that_no_text_can_be_is_not_found(staff: Client) -> None:
+    refused()
+    assert listed(staff.get(f"{LIST}?code=nothing")) == []
+    assert staff.get(f"{LIST}?code=%00").status_code == 404
+
+
 def test_a_page_shows_all_of_one(staff: Client) -> None:
     example = '{"meter": "ApiCals", "value": 1.50, "dimensions": {"x": "<script>alert(1)</script>"}}'
     rejected = refused(example=example, detail="No <b>meter</b>", count=7)

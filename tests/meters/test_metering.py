@@ -71,6 +71,34 @@ def test_names_and_new_dimensions_change_at_any_time(db: None, django_capture_on
     assert Event.objects.latest().dimension_set.values == {"region": "eu"}
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"aggregation": "time_weighted_average"}, {"aggregation": "time_weighted_sum", "time_unit": "day"}],
+    ids=lambda options: options["aggregation"],
+)
+def test_a_used_gauge_gets_no_new_dimension(db: None, options: dict[str, Any]) -> None:
+    """The value of a customer without region would hold on beside the one with it, and both would count."""
+    meter = make_meter("Seats", **options)
+    make_customer("acme")
+    save_meter(meter, changes={"dimensions": ["source", "target", "plan"]})
+    send("acme", "Seats", 10)
+    with pytest.raises(ValidationError) as refused:
+        save_meter(meter, changes={"dimensions": ["source", "target", "plan", "region"]})
+    assert set(refused.value.error_dict) == {"dimensions"}
+    (message,) = refused.value.messages
+    assert "region cannot be added" in message
+    assert "Make a new meter" in message
+    with pytest.raises(ValidationError) as refused:
+        save_meter(meter, changes={"dimensions": ["source", "plan", "region"], "aggregation": "sum"})
+    assert {name: len(faults) for name, faults in refused.value.message_dict.items()} == {
+        "aggregation": 1,
+        "dimensions": 2,
+    }
+    # Their order tells no gauges apart.
+    save_meter(meter, changes={"dimensions": ["plan", "source", "target"], "name": "Seats held"})
+    assert Meter.objects.get().dimensions == ["plan", "source", "target"]
+
+
 def test_a_dimension_that_usage_has_is_not_removed(db: None) -> None:
     meter = make_meter()
     make_customer("acme")

@@ -1,9 +1,12 @@
 """What was refused is on record for staff: counted by reason and day, whatever else happens."""
 
 import json
+import threading
+import time
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from meters import refusals
@@ -12,6 +15,7 @@ from meters.events import Outcome, record_events
 from meters.models import Event, RejectedEvent
 from meters.refusals import note_refusals
 from tests.factories import event, json_event, make_meter
+from tests.racing import race
 
 pytestmark = pytest.mark.django_db
 
@@ -69,6 +73,70 @@ def test_endless_different_reasons_become_one(monkeypatch) -> None:
     sent = [event("acme", "meter0")]
     note_refusals(sent, record_events(sent, now=now).outcomes, sender="x", now=now)
     assert RejectedEvent.objects.get(meter="meter0").count == 2
+
+
+def test_one_sender_does_not_fill_the_day_of_another(monkeypatch) -> None:
+    monkeypatch.setattr(refusals, "MOST", 5)
+    now = timezone.now()
+    for number in range(20):
+        flood = [event("acme", f"meter{number}")]
+        note_refusals(flood, record_events(flood, now=now).outcomes, sender="flood", now=now)
+    sent = [event("acme", "ApiCals")]
+    note_refusals(sent, record_events(sent, now=now).outcomes, sender="other", now=now)
+    assert list(RejectedEvent.objects.filter(sender="other").values_list("meter", "count")) == [("ApiCals", 1)]
+    flood_rows = RejectedEvent.objects.filter(sender="flood")
+    assert flood_rows.exclude(meter="").count() == 5
+    assert flood_rows.get(meter="").count == 15
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_summed_by_code_waits_with_no_other_row_in_hand(monkeypatch) -> None:
+    """Rows are taken in the order of their keys, and the sum of a code comes before what was noted already."""
+    monkeypatch.setattr(refusals, "MOST", 2)
+    now = timezone.now()
+
+    def note(*reasons: tuple[str, str]) -> None:
+        outcomes = [
+            Outcome(index=0, outcome="rejected", code=code, pointer=pointer, meter="") for code, pointer in reasons
+        ]
+        note_refusals([Rejection("x", "", "")], outcomes, sender="x", now=now)
+
+    note(("invalid", ""), ("unknown", "/meter"))
+    held, checked = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            RejectedEvent.objects.select_for_update().get(code="invalid")
+            held.set()
+            checked.wait(timeout=60)
+
+    def note_more() -> None:
+        held.wait(timeout=60)
+        note(("unknown", "/meter"), ("invalid", "/new"))
+
+    seen: list[int] = []
+
+    def look() -> None:
+        try:
+            held.wait(timeout=60)
+            deadline = time.monotonic() + 60
+            while not _somebody_waits():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            # Committed, and so held no more, while the sum of the code still waits.
+            seen.append(RejectedEvent.objects.get(code="unknown").count)
+        finally:
+            checked.set()
+
+    assert race(hold, note_more, look) == []
+    assert seen == [2]
+    assert noted() == {("invalid", "", ""): 2, ("unknown", "/meter", ""): 2}
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid')")
+        return bool(cursor.fetchone()[0])
 
 
 def test_texts_that_do_not_fit_are_cut() -> None:
