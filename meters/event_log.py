@@ -220,9 +220,11 @@ def position_of(cursor: str) -> Position:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
         direction, at, sequence = text.split(" ")
-        position = Position({"before": False, "after": True}[direction], datetime.fromisoformat(at), int(sequence))
-        sane = position.at.tzinfo is not None and 0 <= position.sequence <= LAST_SEQUENCE
-    except (binascii.Error, ValueError, KeyError, UnicodeError) as error:
+        instant = datetime.fromisoformat(at)
+        # Near the ends of the calendar a time with an offset is none in UTC.
+        position = Position({"before": False, "after": True}[direction], instant.astimezone(UTC), int(sequence))
+        sane = instant.tzinfo is not None and 0 <= position.sequence <= LAST_SEQUENCE
+    except (binascii.Error, ValueError, KeyError, UnicodeError, OverflowError) as error:
         raise ValidationError({"cursor": "This cursor is not one of ours."}) from error
     if not sane:
         raise ValidationError({"cursor": "This cursor is not one of ours."})

@@ -39,11 +39,13 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some customers' result: what differed, and what still does after a repair."""
+    """Some customers' result: what differed, and what still does after a repair. `released`: how many keys without
+    their events the repair took away; the events are lost until they are sent again."""
 
     customers: int
     differences: Sequence[Difference]
     left: Sequence[Difference]
+    released: int = 0
 
 
 class Span(NamedTuple):
@@ -73,14 +75,15 @@ def sample(customers: int) -> list[Customer]:
 
 def verify(spans: Iterable[Span], *, repair: bool = False) -> Iterator[Chunk]:
     """Recounts these customers, chunk by chunk. With `repair` what differs is made anew from the events, under the
-    lock that voids take, and the customers' usage versions are raised."""
+    lock that voids take, and the customers' usage versions are raised. An event that is missing cannot be: its key is
+    taken away, so that it counts when it is sent again."""
     for span in spans:
         found = differences(span)
-        left = found
+        left, released = found, 0
         if found and repair:
-            _repair(found)
+            released = _repair(found)
             left = differences(span)
-        yield Chunk(span.customers, found, left)
+        yield Chunk(span.customers, found, left, released)
 
 
 def differences(span: Span) -> list[Difference]:
@@ -103,10 +106,13 @@ def in_words(found: Sequence[Difference]) -> Iterator[str]:
             where = f" [{sets.get(d.dimension_set_id, f'dimension set {d.dimension_set_id} (unknown)')}]"
         time = f"{d.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
         said = f"stored {d.stored or 'none'}; events {d.counted or 'none'}"
+        if d.table == "event missing":
+            said = f"its key {d.stored} says it was accepted"
         yield f"{d.table} {customer} {meter} {time} UTC{where}: {said}"
 
 
-def _repair(found: Sequence[Difference]) -> None:
+def _repair(found: Sequence[Difference]) -> int:
+    """Answers how many keys were released."""
     hours = sorted({(d.customer_id, d.meter_id, d.at) for d in found if d.table == "bucket"})
     days = sorted(
         {(d.customer_id, d.meter_id, d.at.astimezone(UTC).date()) for d in found if d.table == "distinct value"}
@@ -118,6 +124,9 @@ def _repair(found: Sequence[Difference]) -> None:
         _rebuild((), some_days)
     for some_hours in _parts(hours):
         _rebuild(some_hours, ())
+    # The last of all: once its key is gone an event may come in, and is to meet figures that are without it.
+    missing = [d for d in found if d.table == "event missing"]
+    return sum(_release(some_missing) for some_missing in _parts(missing))
 
 
 def _parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
@@ -131,12 +140,19 @@ def _rebuild(hours: Sequence[Hour], days: Sequence[Day]) -> None:
 
 
 def _restore(keys: Sequence[Difference]) -> None:
-    execute(
-        verification_sql.RESTORE_KEYS,
-        {
-            "customers": array(str(d.customer_id) for d in keys),
-            "meters": array(str(d.meter_id) for d in keys),
-            "keys": array(d.counted or "" for d in keys),
-            "times": array(d.at.isoformat() for d in keys),
-        },
-    )
+    execute(verification_sql.RESTORE_KEYS, _columns(keys, [d.counted or "" for d in keys]))
+
+
+@transaction.atomic
+def _release(keys: Sequence[Difference]) -> int:
+    lock_usage()
+    return len(execute(verification_sql.RELEASE_KEYS, _columns(keys, [d.stored or "" for d in keys])))
+
+
+def _columns(found: Sequence[Difference], keys: Sequence[str]) -> dict[str, str]:
+    return {
+        "customers": array(str(d.customer_id) for d in found),
+        "meters": array(str(d.meter_id) for d in found),
+        "keys": array(keys),
+        "times": array(d.at.isoformat() for d in found),
+    }

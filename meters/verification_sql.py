@@ -1,16 +1,23 @@
 """The SQL of checking the tables of usage against the raw events."""
 
-# What differs for the customers of a range of ids, all of one snapshot: a batch is in it whole or not at all.
-#
-# Rows: the table ("bucket", "distinct value", "event key"), customer, meter, the hour, day or time, the dimension set
-# (none of a key), and what is stored and what the events say as texts (NULL: nothing). Events of months that are
-# detached are not there to be counted, so what is older than the oldest month is left alone.
-# Reads whole ranges of meters_event_customer_time and of the primary keys.
-DIFFERENCES = """
-WITH oldest AS MATERIALIZED (
-    SELECT coalesce(min(to_date(right(c.relname, 7), 'YYYY_MM')), 'infinity') AS day
+# The first days of the months whose events are there: those of detached partitions are not.
+MONTHS = """
+    SELECT to_date(right(c.relname, 7), 'YYYY_MM') AS day
     FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
     WHERE i.inhparent = 'meters_event'::regclass
+"""
+
+# What differs for the customers of a range of ids, all of one snapshot: a batch is in it whole or not at all.
+#
+# Rows: the table ("bucket", "distinct value", "event key": an event without its key, "event missing": a key without
+# its event), customer, meter, the hour, day or time, the dimension set (none of a key), and what is stored and what the
+# events say as texts (NULL: nothing). Events of months that are detached are not there to be counted, so what is older
+# than the oldest month is left alone, and so are the keys of every month that is not there.
+# Reads whole ranges of meters_event_customer_time and of the primary keys.
+DIFFERENCES = f"""
+WITH months AS MATERIALIZED ({MONTHS}),
+oldest AS MATERIALIZED (
+    SELECT coalesce(min(day), 'infinity') AS day FROM months
 ),
 counted AS (
     SELECT customer_id, meter_id, date_trunc('hour', occurred_at, 'UTC') AS hour, dimension_set_id,
@@ -58,18 +65,52 @@ WHERE e.customer_id BETWEEN %(first)s AND %(last)s AND NOT EXISTS (
     WHERE k.customer_id BETWEEN %(first)s AND %(last)s
       AND (k.customer_id, k.meter_id, k.key, k.occurred_at) = (e.customer_id, e.meter_id, e.key, e.occurred_at)
 )
+UNION ALL
+SELECT 'event missing', k.customer_id, k.meter_id, k.occurred_at, NULL, k.key::text, NULL
+FROM meters_eventkey AS k
+WHERE k.customer_id BETWEEN %(first)s AND %(last)s
+  AND date_trunc('month', k.occurred_at AT TIME ZONE 'UTC')::date IN (SELECT day FROM months)
+  AND NOT EXISTS (
+      SELECT FROM meters_event AS e
+      WHERE e.customer_id BETWEEN %(first)s AND %(last)s
+        AND (e.customer_id, e.meter_id, e.key, e.occurred_at) = (k.customer_id, k.meter_id, k.key, k.occurred_at)
+  )
 ORDER BY 2, 3, 1, 4, 5
 """
 
+# A key whose event ought to be there and is not.
+ORPHANED = f"""
+    date_trunc('month', k.occurred_at AT TIME ZONE 'UTC')::date IN ({MONTHS})
+    AND NOT EXISTS (
+        SELECT FROM meters_event AS e
+        WHERE e.customer_id = k.customer_id AND e.meter_id = k.meter_id
+          AND e.occurred_at = k.occurred_at AND e.key = k.key
+    )
+"""
+
 # Gives events their keys back. What was sent under them is not known any more, so the content matches nothing: a
-# repeated event is told to be a conflict, and counts once all the same. Uses the primary key of meters_eventkey.
-RESTORE_KEYS = """
-INSERT INTO meters_eventkey (customer_id, meter_id, key, occurred_at, content)
-SELECT customer_id, meter_id, key, occurred_at, 0
+# repeated event is told to be a conflict, and counts once all the same. A key of another time with no event there is
+# this event's own, and follows it. Uses the primary key of meters_eventkey and meters_event_customer_time.
+RESTORE_KEYS = f"""
+INSERT INTO meters_eventkey AS k (customer_id, meter_id, key, occurred_at, content)
+SELECT DISTINCT ON (customer_id, meter_id, key) customer_id, meter_id, key, occurred_at, 0
 FROM unnest(
     %(customers)s::int[], %(meters)s::int[], %(keys)s::uuid[], %(times)s::timestamptz[]
 ) AS t (customer_id, meter_id, key, occurred_at)
-ORDER BY 1, 2, 3
-ON CONFLICT DO NOTHING
+ORDER BY customer_id, meter_id, key, occurred_at
+ON CONFLICT (customer_id, meter_id, key) DO UPDATE SET occurred_at = excluded.occurred_at, content = 0
+WHERE {ORPHANED}
 RETURNING customer_id
+"""
+
+# Takes keys away whose events are still missing, so that these can be sent again. Run under LOCK_USAGE, which no
+# batch is in flight beside. Uses the primary key of meters_eventkey and meters_event_customer_time.
+RELEASE_KEYS = f"""
+DELETE FROM meters_eventkey AS k
+USING unnest(
+    %(customers)s::int[], %(meters)s::int[], %(keys)s::uuid[], %(times)s::timestamptz[]
+) AS t (customer_id, meter_id, key, occurred_at)
+WHERE k.customer_id = t.customer_id AND k.meter_id = t.meter_id AND k.key = t.key AND k.occurred_at = t.occurred_at
+  AND {ORPHANED}
+RETURNING k.customer_id
 """

@@ -39,7 +39,8 @@ class ReasonForm(forms.Form):
 
 
 def may_void(request: HttpRequest) -> bool:
-    return request.user.has_perm("meters.add_voidrecord")
+    """Who voids sees events too: what it would change tells of them."""
+    return request.user.has_perms(["meters.add_voidrecord", "meters.view_event"])
 
 
 def void_page(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest) -> HttpResponse:

@@ -30,8 +30,8 @@ VOID = inline_serializer(
     "EventVoid",
     {
         "record": serializers.IntegerField(),
-        "reason": serializers.CharField(),
-        "actor": serializers.CharField(),
+        "reason": serializers.CharField(required=False, help_text="Not for keys of one customer."),
+        "actor": serializers.CharField(required=False, help_text="Not for keys of one customer."),
         "at": serializers.DateTimeField(),
     },
     allow_null=True,
@@ -131,9 +131,10 @@ class EventListMixin:
         except ValidationError as error:
             raise serializers.ValidationError(by_api_name(error)) from error
         url = request.build_absolute_uri()
+        internal = customer_of(request) is None
         return Response(
             {
-                "data": [event_json(event) for event in found.events],
+                "data": [event_json(event, internal=internal) for event in found.events],
                 "next": replace_query_param(url, "cursor", found.next) if found.next else None,
                 "previous": replace_query_param(url, "cursor", found.previous) if found.previous else None,
             }
@@ -176,10 +177,12 @@ class EventView(APIView):
         if len(found) > 1:
             detail = "Several customers have an event that this path can mean. Ask with ?customer= and ?id= instead."
             raise Problem(409, "ambiguous_path", detail)
-        return Response({"data": [event_json(event) for event in found[0]]})
+        return Response({"data": [event_json(event, internal=own is None) for event in found[0]]})
 
 
-def event_json(event: Event) -> dict[str, Any]:
+def event_json(event: Event, *, internal: bool) -> dict[str, Any]:
+    """An event as it is answered. `internal`: with the reason of its void and who voided it, which staff wrote for
+    themselves and a customer's own key does not see."""
     void = event.void
     is_counted = counts(event)
     reason = None if is_counted else "voided" if void else "outside_of_filter"
@@ -194,7 +197,9 @@ def event_json(event: Event) -> dict[str, Any]:
         "counts": is_counted,
         "not_counted_because": reason,
         "void": void
-        and {"record": void.id, "reason": void.reason, "actor": void.actor, "at": time_text(void.created_at)},
+        and {"record": void.id}
+        | ({"reason": void.reason, "actor": void.actor} if internal else {})
+        | {"at": time_text(void.created_at)},
     }
 
 

@@ -40,14 +40,27 @@ FILTER = {
 }
 
 
-class RefSerializer(serializers.Serializer[Any]):
+class Strict(serializers.Serializer[Any]):
+    """Refuses members that it does not know: not understood, they would void more than was meant."""
+
+    unknown = "There is no such member."
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
+            raise serializers.ValidationError(dict.fromkeys(unknown, self.unknown))
+        return super().to_internal_value(data)
+
+
+class RefSerializer(Strict):
     customer = serializers.CharField(max_length=200)
     id = serializers.CharField(max_length=200, trim_whitespace=False)
     meter = serializers.CharField(max_length=200, required=False, help_text="Without it: of all meters.")
 
 
-class FilterSerializer(serializers.Serializer[Any]):
+class FilterSerializer(Strict):
     """At least a customer, or a meter and a span of at most 31 days."""
+
+    unknown = "There is no such condition."
 
     customer = ByKey(queryset=Customer.objects.all(), required=False)
     meter = ByKey(queryset=Meter.objects.all(), required=False)
@@ -58,14 +71,8 @@ class FilterSerializer(serializers.Serializer[Any]):
     def get_fields(self) -> Any:
         return super().get_fields() | {"from": serializers.DateTimeField(required=False, default_timezone=UTC)}
 
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
-            # A condition that is not understood would void more than was meant.
-            raise serializers.ValidationError(dict.fromkeys(unknown, "There is no such condition."))
-        return super().to_internal_value(data)
 
-
-class VoidSerializer(serializers.Serializer[Any]):
+class VoidSerializer(Strict):
     """Which events, and why."""
 
     events = RefSerializer(many=True, required=False)

@@ -1,5 +1,6 @@
 """Staff pages of events: the list, voiding, and the record of it."""
 
+import base64
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,13 +31,18 @@ def staff(client: Client) -> Client:
     return client
 
 
-def looker() -> Client:
-    """Of the staff, who may look at events and void none."""
+def looker(*permissions: str) -> Client:
+    """Of the staff, who may look at events and void none, or whatever these permissions say."""
     user = User.objects.create_user("looker", is_staff=True)
-    user.user_permissions.add(*Permission.objects.filter(codename__in=["view_event", "view_voidrecord"]))
+    named = permissions or ("view_event", "view_voidrecord")
+    user.user_permissions.add(*Permission.objects.filter(codename__in=named))
     client = Client()
     client.force_login(user)
     return client
+
+
+def cursor_of(words: str) -> str:
+    return base64.urlsafe_b64encode(words.encode()).decode().rstrip("=")
 
 
 def text(response: Any) -> str:
@@ -127,8 +133,16 @@ def test_pages_by_links_to_newer_and_older(staff: Client, monkeypatch: pytest.Mo
     assert event_ids(staff.get(PAGE + back.context["newer"])) == ["job-0", "job-1"]
 
 
-def test_a_cursor_that_is_none_leads_back_to_the_newest(staff: Client) -> None:
-    response = staff.get(PAGE, {"cursor": "nonsense"})
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "nonsense",
+        cursor_of("after 9999-12-31T23:59:59-14:00 5"),
+        cursor_of("before 0001-01-01T00:00:00+14:00 5"),
+    ],
+)
+def test_a_cursor_that_is_none_leads_back_to_the_newest(staff: Client, cursor: str) -> None:
+    response = staff.get(PAGE, {"cursor": cursor})
     assert response.status_code == 200
     assert "Begin with the newest" in text(response)
 
@@ -274,6 +288,19 @@ def test_who_may_not_void_sees_no_way_to(jobs: Meter) -> None:
     void_events(select_events(refs=[EventRef("acme", "job-0")]), reason="x", actor="x")
     record = f"/admin/meters/voidrecord/{VoidRecord.objects.get().pk}/change/"
     assert "Undo…" not in text(client.get(record))
+
+
+def test_who_may_not_see_events_voids_none(jobs: Meter) -> None:
+    done = void_events(select_events(refs=[EventRef("acme", "job-1")]), reason="x", actor="x")
+    assert done.record is not None
+    client = looker("add_voidrecord", "view_voidrecord")
+    for query in (f"event={token('job-0')}", "customer=acme", f"record={done.record.pk}"):
+        for name in ("void", "unvoid"):
+            address = f"{PAGE}{name}/?{query}"
+            assert client.get(address).status_code == 403
+            assert client.post(address, {"reason": "x"}).status_code == 403
+    assert "Undo…" not in text(client.get(f"/admin/meters/voidrecord/{done.record.pk}/change/"))
+    assert [event.event_id for event in Event.objects.exclude(void=None)] == ["job-1"]
 
 
 def test_records_are_listed_and_never_changed(staff: Client, jobs: Meter) -> None:

@@ -111,10 +111,6 @@ def invented_distinct() -> None:
     )
 
 
-def vanished_event() -> None:
-    Event.objects.filter(**acme(sent_id="job-0")).delete()
-
-
 def marked_by_hand() -> None:
     Event.objects.filter(**acme(sent_id="job-0")).update(void_id=1)
 
@@ -128,7 +124,6 @@ def marked_by_hand() -> None:
         (invented_bucket, "bucket", 1),
         (removed_distinct, "distinct value", 1),
         (invented_distinct, "distinct value", 1),
-        (vanished_event, "bucket", 1),
         (marked_by_hand, "bucket", 1),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
@@ -173,6 +168,91 @@ def test_an_event_without_its_key_gets_it_back(usage: None) -> None:
     again = send("acme", "ApiCalls", 10, id="job-0", time=NOW, now=NOW, source="crm")
     assert (again.accepted, again.conflict) == (0, 1)
     assert "Differences: 0" in check()
+
+
+def lose(event: Event) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM meters_event WHERE sequence = %s", [event.sequence])
+        assert cursor.rowcount == 1
+
+
+LOST = "Their events are lost, and count once they are sent again."
+
+
+def test_a_lost_event_is_found_and_counts_when_it_is_sent_again(usage: None) -> None:
+    whole = list(UsageBucket.objects.order_by("pk").values_list("pk", "count", "sum"))
+    lost = Event.objects.get(**acme(sent_id="job-0"))
+    lose(lost)
+    said, ended = refused()
+    missing = f"event missing acme ApiCalls 2026-11-22 14:30:00 UTC: its key {lost.key} says it was accepted"
+    assert [line for line in said.splitlines() if not line.startswith("bucket ")] == [missing]
+    assert ended == "Customers checked: 2. Differences: 2."
+    again = send("acme", "ApiCalls", 10, id="job-0", time=NOW, now=NOW, source="crm")
+    assert (again.accepted, again.duplicate) == (0, 1)
+    said, ended = refused("--repair")
+    assert missing in said.splitlines()
+    assert ended == f"Customers checked: 2. Differences: 2, left after the repair: 0. Keys released: 1. {LOST}"
+    assert "Differences: 0" in check()
+    assert_rollups_equal_events()
+    again = send("acme", "ApiCalls", 10, id="job-0", time=NOW, now=NOW, source="crm")
+    assert (again.accepted, again.duplicate) == (1, 0)
+    assert list(UsageBucket.objects.order_by("pk").values_list("pk", "count", "sum")) == whole
+    assert "Differences: 0" in check()
+    again = send("acme", "ApiCalls", 10, id="job-0", time=NOW, now=NOW, source="crm")
+    assert (again.accepted, again.duplicate) == (0, 1)
+
+
+def test_a_lost_event_whose_bucket_was_blessed_is_still_found(usage: None) -> None:
+    """Of a voided event, or where the bucket was made anew without it, nothing but the key is left."""
+    void_events(select_events(refs=[EventRef("acme", "job-0", "ApiCalls")]), reason="test", actor="x")
+    lose(Event.objects.get(**acme(sent_id="job-0")))
+    said, ended = refused("--customer", "acme")
+    assert said.startswith("event missing acme ApiCalls ")
+    assert ended == "Customers checked: 1. Differences: 1."
+    assert "Differences: 0" in check("--customer", "globex")
+
+
+def test_keys_of_months_that_are_not_there_are_kept(usage: None) -> None:
+    month = (NOW - timedelta(days=65)).replace(day=15)
+    send("acme", "ApiCalls", 7, id="old", time=month, now=NOW)
+    send("acme", "ApiCalls", 7, id="older", time=month - timedelta(days=60), now=NOW)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE meters_event DETACH PARTITION meters_event_{month:%Y_%m}")
+    keys = EventKey.objects.count()
+    UsageBucket.objects.filter(**acme(), hour__gte=month, hour__lt=month + timedelta(hours=1)).delete()
+    lost = Event.objects.get(**acme(sent_id="job-0"))
+    lose(lost)
+    said, _ = refused("--repair")
+    assert [line for line in said.splitlines() if line.startswith("event missing ")] == [
+        f"event missing acme ApiCalls 2026-11-22 14:30:00 UTC: its key {lost.key} says it was accepted"
+    ]
+    assert EventKey.objects.count() == keys - 1
+    assert EventKey.objects.filter(**acme(occurred_at=month)).exists()
+
+
+def test_the_key_of_an_event_that_was_moved_follows_it(usage: None) -> None:
+    """It is no lost event: to release the key would count it twice."""
+    event = Event.objects.get(**acme(sent_id="job-0"))
+    Event.objects.filter(**acme(sent_id="job-0")).update(occurred_at=NOW + timedelta(minutes=1))
+    said, _ = refused()
+    assert [line.split(" acme ")[0] for line in said.splitlines()] == ["bucket", "event key", "event missing"]
+    assert "Keys released" not in check("--repair")
+    assert EventKey.objects.get(**acme(key=event.key)).occurred_at == NOW + timedelta(minutes=1)
+    again = send("acme", "ApiCalls", 10, id="job-0", time=NOW, now=NOW, source="crm")
+    assert (again.accepted, again.conflict) == (0, 1)
+    assert "Differences: 0" in check()
+
+
+def test_a_key_whose_event_came_back_meanwhile_is_kept(usage: None) -> None:
+    lost = Event.objects.get(**acme(sent_id="job-0"))
+    lose(lost)
+    [customer] = verification.spans_of([lost.customer])
+    found = [d for d in verification.differences(customer) if d.table == "event missing"]
+    assert [d.stored for d in found] == [str(lost.key)]
+    assert verification._release(found) == 1
+    send("acme", "ApiCalls", 10, id="job-0", time=NOW, now=NOW, source="crm")
+    assert verification._release(found) == 0
+    assert EventKey.objects.filter(**acme(key=lost.key)).exists()
 
 
 def test_what_cannot_be_repaired_is_left_and_said(usage: None) -> None:

@@ -20,7 +20,7 @@ def positive(text: str) -> int:
 class Command(BaseCommand):
     help = (
         "Recounts the raw events against what is computed from them, and prints each difference. Ends with 1 where a "
-        "difference is left."
+        "difference is left, or events are lost."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -32,12 +32,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         spans = self._spans(options["customer"], options["sample"])
         customers = sum(span.customers for span in spans)
-        checked = found = left = 0
+        checked = found = left = released = 0
         self._show(0, customers)
         for chunk in verification.verify(spans, repair=options["repair"]):
             checked += chunk.customers
             found += len(chunk.differences)
             left += len(chunk.left)
+            released += chunk.released
             if chunk.differences:
                 self._clear()
                 for line in verification.in_words(chunk.differences):
@@ -47,7 +48,9 @@ class Command(BaseCommand):
         said = f"Customers checked: {checked}. Differences: {found}"
         if options["repair"] and found:
             said += f", left after the repair: {left}"
-        if left:
+        if released:
+            said += f". Keys released: {released}. Their events are lost, and count once they are sent again"
+        if left or released:
             raise CommandError(f"{said}.")
         self.stdout.write(f"{said}.")
 
