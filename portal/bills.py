@@ -105,7 +105,7 @@ def _bill(invoice: Invoice, now: datetime) -> Bill:
     zone = invoice.zone
     period = invoice.period
     ahead = projection(invoice, now=now)
-    by_item = {line.product_item_id: line.amount for line in ahead.lines} if ahead else {}
+    by_item: dict[int | None, Decimal] = {line.product_item_id: line.amount for line in ahead.lines} if ahead else {}
     return Bill(
         invoice=invoice,
         day=day_number(period, now, zone),

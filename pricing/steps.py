@@ -18,7 +18,7 @@ from decimal import (
     Underflow,
 )
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from meters.aggregation import plain
 
@@ -54,6 +54,8 @@ def decimals(value: Decimal) -> int:
 class StepKind(StrEnum):
     """What a step does. Those that price units carry their quantity; the others carry quantity 0."""
 
+    # Of a rate.
+
     INCLUDED = "included"  # units inside the free tier
     UNITS = "units"  # every unit at one price
     BLOCKS = "blocks"  # units in blocks
@@ -62,6 +64,23 @@ class StepKind(StrEnum):
     FLAT_FEE = "flat_fee"  # owed for having reached a tier
     MINIMUM = "minimum"  # what lifts the line to its minimum
     MAXIMUM = "maximum"  # what cuts the line to its maximum, negative
+    FLAT_PRICE = "flat_price"  # the one price of the tier that the quantity reaches
+    PERCENTAGE = "percentage"  # a share of the metered amount
+    EVENT_FEES = "event_fees"  # a fixed fee for each paying event
+    EVENT_LIMITS = "event_limits"  # what the least and the most of single events add or take off
+    # Of an invoice, beside its rates.
+    TRIAL = "trial"  # units used while nothing is charged
+    FEE = "fee"  # quantity x unit_price, for `days` of `of_days` where these are not the same
+    PERCENT_FEE = "percent_fee"  # a percentage of `base`, what usage and other fees come to
+    DISCOUNT = "discount"  # a promotion's percentage of `base`, or its amount: negative
+    CAP = "cap"  # what limits a discount to what is left of it: not negative
+    TRUE_UP = "true_up"  # what lifts `base` to the plan's minimum or commitment `of`
+    OVERAGE = "overage"  # what the overage factor adds to `base`, what goes beyond the commitment
+    TAX = "tax"  # a percentage of `base`
+
+
+# The fields of a step that are counted; the others are decimals.
+WHOLE_NUMBERS = ("tier", "events", "free_events", "days", "of_days")
 
 
 class StepError(ValueError):
@@ -87,6 +106,13 @@ class Step:
     tier: int | None = None  # index of the tier, from 0
     lower: Decimal | None = None  # exclusive lower bound of the tier
     upper: Decimal | None = None  # inclusive upper bound of the tier; None for the last one
+    percent: Decimal | None = None
+    base: Decimal | None = None  # the amount that a percentage, a minimum or a factor is applied to
+    factor: Decimal | None = None  # of overage
+    events: int | None = None  # how many single events
+    free_events: int | None = None  # how many of the single events were free
+    days: int | None = None  # calendar days that are charged
+    of_days: int | None = None  # calendar days of the whole period
 
     def to_dict(self) -> dict[str, object]:
         """The step as JSON: decimals as strings in plain notation, what is not set left out."""
@@ -103,22 +129,25 @@ class Step:
         known = {field.name for field in fields(cls)}
         if not {"kind", "amount"} <= data.keys() <= known:
             raise StepError("a step needs kind and amount, and has no keys but its own")
-        tier = data.get("tier")
         partial_block = data.get("partial_block")
-        if isinstance(tier, bool) or not isinstance(tier, int | None):
-            raise StepError("the tier of a step is a whole number")
         if not isinstance(partial_block, str | None):
             raise StepError("the partial_block of a step is text")
-        decimals = {
-            name: _stored_decimal(value)
+        numbers: dict[str, Any] = {
+            name: _stored_whole(name, value) if name in WHOLE_NUMBERS else _stored_decimal(value)
             for name, value in data.items()
-            if name not in ("kind", "tier", "partial_block")
+            if name not in ("kind", "partial_block")
         }
         try:
             kind = StepKind(str(data["kind"]))
         except ValueError:
             raise StepError("the kind of a step is not known") from None
-        return cls(kind=kind, tier=tier, partial_block=partial_block, **decimals)
+        return cls(kind=kind, partial_block=partial_block, **numbers)
+
+
+def _stored_whole(name: str, value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | None):
+        raise StepError(f"the {name} of a step is a whole number")
+    return value
 
 
 def _stored_decimal(value: object) -> Decimal:

@@ -1,4 +1,4 @@
-"""Documents: open invoices follow usage, final ones never change."""
+"""Invoices, their lines and numbers, and what happened to them."""
 
 from zoneinfo import ZoneInfo
 
@@ -8,7 +8,7 @@ from django.db.models import Q
 from meters.fields import NumericField
 from meters.models import Customer
 from meters.periods import Period
-from pricing.models import Assignment, PlanVersion, ProductItem
+from pricing.models import AppliedPromotion, Assignment, PlanVersion, ProductItem, TaxRate
 
 
 class Invoice(models.Model):
@@ -37,6 +37,8 @@ class Invoice(models.Model):
     # The end of the grace time: late usage counts until then.
     closes_at = models.DateTimeField()
     currency = models.CharField(max_length=3)
+    # The sum of all lines but taxes; the total is that and the taxes.
+    subtotal = NumericField(default=0)
     total = NumericField(default=0)
     # Usage up to this version of the customer's usage is in the lines; a higher one makes the invoice stale.
     usage_version = models.BigIntegerField(default=0)
@@ -49,6 +51,9 @@ class Invoice(models.Model):
     # Copied when the invoice becomes final, so that it never follows later changes.
     customer_name = models.CharField(max_length=200, blank=True)
     plan_name = models.CharField(max_length=200, blank=True)
+    customer_address = models.TextField(blank=True)
+    customer_tax_id = models.CharField(max_length=50, blank=True)
+    tax_note = models.CharField(max_length=300, blank=True)
     computed_at = models.DateTimeField(null=True)
     finalized_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -90,21 +95,41 @@ class Invoice(models.Model):
 
 
 class InvoiceLine(models.Model):
-    """One line, with the rate as it was and the steps from quantity to amount (see `pricing.rates.Step`)."""
+    """One line, with the rate as it was and the steps from quantity to amount (see `pricing.steps.Step`).
+
+    Lines stand in the order in which they were computed: usage, fees, promotions, minimum or overage, taxes.
+    """
 
     class Kind(models.TextChoices):
         USAGE = "usage", "Usage"
+        TRIAL = "trial", "Usage in the trial"
         UNPRICED = "unpriced", "Unpriced usage"
+        FEE = "fee", "Fee"
+        PROMOTION = "promotion", "Promotion"
+        TRUE_UP = "true_up", "Minimum"
+        OVERAGE = "overage", "Overage"
+        TAX = "tax", "Tax"
 
     invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="lines")
     position = models.PositiveIntegerField()
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.USAGE)
-    product_item = models.ForeignKey(ProductItem, on_delete=models.PROTECT, related_name="invoice_lines")
+    # What the line is about: a product item (usage), a fee's key, a promotion or a tax rate.
+    product_item = models.ForeignKey(
+        ProductItem, on_delete=models.PROTECT, null=True, blank=True, related_name="invoice_lines"
+    )
+    fee_key = models.CharField(max_length=100, blank=True)
+    promotion = models.ForeignKey(
+        AppliedPromotion, on_delete=models.PROTECT, null=True, blank=True, related_name="invoice_lines"
+    )
+    tax_rate = models.ForeignKey(TaxRate, on_delete=models.PROTECT, null=True, blank=True, related_name="invoice_lines")
     name = models.CharField(max_length=200)
     unit = models.CharField(max_length=40, blank=True)
-    quantity = NumericField()
+    # The filter of the rate: which usage of the product item the line is about.
+    where = models.JSONField(default=dict, blank=True)
+    # Null where the line has none: promotions, minimum, overage, taxes, fees in percent.
+    quantity = NumericField(null=True)
     amount = NumericField(help_text="Rounded to the currency's minor unit.")
-    # Null on a line of unpriced usage: there was no rate.
+    # Null where there is none: unpriced usage, and all that is not usage.
     rate = models.JSONField(null=True)
     steps = models.JSONField(default=list)
 
@@ -112,6 +137,10 @@ class InvoiceLine(models.Model):
         ordering = ["invoice", "position"]
         constraints = [
             models.UniqueConstraint(fields=["invoice", "position"], name="invoiceline_position"),
+        ]
+        indexes = [
+            # What an applied promotion has taken off so far.
+            models.Index(fields=["promotion"], condition=Q(promotion__isnull=False), name="invoiceline_promotion"),
         ]
 
     def __str__(self) -> str:
