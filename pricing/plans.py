@@ -11,6 +11,20 @@ from django.utils import timezone
 
 from pricing.models import Assignment, Plan, PlanVersion, ProductItem, Rate
 from pricing.rates import parse_rate
+from pricing.version_choice import active_version, version_for
+
+__all__ = [
+    "activate",
+    "active_version",
+    "discard_draft",
+    "draft_version",
+    "remove_rate",
+    "retire",
+    "set_default",
+    "set_rate",
+    "version_at",
+    "version_for",
+]
 
 
 @transaction.atomic
@@ -137,11 +151,6 @@ def _check_new_items(plan: Plan, draft: PlanVersion, active: PlanVersion | None)
         raise ValidationError(
             f"{other.customer} is on {other.plan} too, which already prices an item that this version adds."
         )
-
-
-def active_version(plan: Plan) -> PlanVersion | None:
-    """The version that counts for periods beginning now; a retired plan keeps its last."""
-    return plan.versions.filter(status=PlanVersion.Status.ACTIVE).first()
 
 
 def version_at(plan: Plan, instant: datetime) -> PlanVersion | None:
