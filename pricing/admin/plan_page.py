@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django import forms
 from django.http import QueryDict
 from django.utils import timezone
 
 from meters.admin.base import instant
 from pricing.admin.assignments import running
-from pricing.admin.rate_form import items_to_add, worded
-from pricing.explain import Row, describe_rate, rows
+from pricing.admin.rate_form import items_to_add
+from pricing.admin.try_it import try_panel
+from pricing.explain import describe_rate
 from pricing.models import Assignment, Plan, PlanVersion, Rate
 from pricing.money import format_money, format_quantity
-from pricing.rate_fields import RateError, read_number
 from pricing.rate_models import Block, Tiered
 from pricing.rates import Rate as ParsedRate
 from pricing.rates import charge
@@ -48,47 +47,10 @@ class Earlier:
     active_to: str
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What the typed quantity costs by one version: the amount as it is billed, and the steps to it."""
-
-    version: PlanVersion
-    quantity: str
-    amount: str
-    rows: Sequence[Row]
-
-
-class TryForm(forms.Form):
-    """The query string of "Try it": a product item of the plan and a quantity."""
-
-    item = forms.ChoiceField(label="Product item")
-    quantity = forms.CharField(
-        max_length=100, widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off", "size": 12})
-    )
-
-    def __init__(self, data: QueryDict | None, *, items: dict[int, str]) -> None:
-        super().__init__(data)
-        field = self.fields["item"]
-        assert isinstance(field, forms.ChoiceField)
-        field.choices = list(items.items())
-
-    def clean_quantity(self) -> Decimal:
-        text = self.cleaned_data["quantity"].strip()
-        if "," in text:
-            raise forms.ValidationError("Leave out thousands separators: 12300.")
-        try:
-            return read_number(text, "quantity")
-        except RateError as error:
-            raise forms.ValidationError(worded(error.message)) from None
-
-
 def plan_page(plan: Plan, query: QueryDict) -> dict[str, Any]:
     current = _versions(plan, [PlanVersion.Status.DRAFT, PlanVersion.Status.ACTIVE])
     versions = {version.status: version for version in current}
     draft, active = versions.get(PlanVersion.Status.DRAFT), versions.get(PlanVersion.Status.ACTIVE)
-    shown = [_shown(version) for version in (active, draft) if version]
-    items = {price.rate.product_item_id: str(price.rate.product_item) for v in shown for price in v.prices}
-    form = TryForm(query if "quantity" in query else None, items=items)
     return {
         "draft": _shown(draft) if draft else None,
         "active": _shown(active) if active else None,
@@ -96,8 +58,7 @@ def plan_page(plan: Plan, query: QueryDict) -> dict[str, Any]:
         "items_left": draft is not None and items_to_add(draft).exists(),
         "customers": Assignment.objects.filter(running(timezone.localdate()), plan=plan).count(),
         "can_activate": bool(active or (draft and draft.rates.all())),
-        "try_form": form if items else None,
-        "trials": _trials(shown, form) if form.is_bound and form.is_valid() else [],
+        **try_panel([version for version in (active, draft) if version], query),
     }
 
 
@@ -144,24 +105,3 @@ def telling_quantities(rate: ParsedRate) -> list[Decimal]:
     else:
         quantities.add(10 * free or Decimal(1000))
     return sorted(quantities)
-
-
-def _trials(versions: Sequence[Version], form: TryForm) -> list[Trial]:
-    item, quantity = int(form.cleaned_data["item"]), form.cleaned_data["quantity"]
-    return [
-        _trial(shown.version, price, quantity)
-        for shown in versions
-        for price in shown.prices
-        if price.rate.product_item_id == item
-    ]
-
-
-def _trial(version: PlanVersion, price: Price, quantity: Decimal) -> Trial:
-    charged = charge(price.rate.parsed, quantity)
-    unit = price.rate.product_item.meter.unit
-    return Trial(
-        version=version,
-        quantity=f"{format_quantity(quantity)} {unit or 'units'}",
-        amount=format_money(charged.amount, version.currency),
-        rows=rows(charged.steps, unit=unit, currency=version.currency),
-    )
