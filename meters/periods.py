@@ -61,7 +61,12 @@ def local_midnight(day: date, zone: ZoneInfo) -> datetime:
 
 
 def local_date(instant: datetime, zone: ZoneInfo) -> date:
-    return instant.astimezone(zone).date()
+    """The local day that an instant is in. Where the clock goes back over midnight, the day that has begun goes on."""
+    local = instant.astimezone(zone)
+    day = local.date()
+    if local.fold and day < date.max and local_midnight(day + timedelta(days=1), zone) <= instant:
+        return day + timedelta(days=1)
+    return day
 
 
 def next_month(day: date) -> date:
