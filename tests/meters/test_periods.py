@@ -61,6 +61,19 @@ def test_month_of(instant: str, zone: str, first: str, hours: int) -> None:
     assert month.length == timedelta(hours=hours)
 
 
+def test_the_day_that_has_begun_goes_on_when_the_clock_goes_back_over_midnight() -> None:
+    """At 00:01 on the 7th the clock in St. John's went back to 23:01, and the evening of the 6th did not come again."""
+    zone = ZoneInfo("America/St_Johns")
+    midnight = datetime(2010, 11, 7, 2, 30, tzinfo=UTC)
+    for minutes in (0, 1, 59, 60, 61):
+        assert local_date(midnight + timedelta(minutes=minutes), zone) == date(2010, 11, 7)
+    assert local_date(midnight - timedelta(microseconds=1), zone) == date(2010, 11, 6)
+    start = midnight + timedelta(minutes=30)
+    assert list(windows(Period(start, midnight + timedelta(hours=25)), "day", zone)) == [
+        Period(start, midnight + timedelta(hours=25))
+    ]
+
+
 @settings(max_examples=300)
 @given(INSTANTS, ZONES)
 def test_months_and_days_hold_their_instant_and_tile(instant: datetime, zone_name: str) -> None:
