@@ -117,6 +117,15 @@ class Fields:
         """A number, or 0 when the key is not there."""
         return self.optional_number(key) or ZERO
 
+    def optional_whole(self, key: str) -> int | None:
+        """A whole number, or None when the key is not there."""
+        number = self.optional_number(key)
+        if number is None:
+            return None
+        if decimals(number):
+            raise RateError(self.at(key), "must be a whole number")
+        return int(number)
+
     def choice(self, key: str, options: Sequence[str], default: str | None = None) -> str:
         """One of `options`; the default, if there is one, when the key is not there."""
         self._known.add(key)

@@ -1,23 +1,27 @@
 """Rates: what a quantity costs, and every step of why.
 
 `parse_rate` turns the JSON form into a frozen, validated `Rate`; `charge` prices a quantity with it. Both are
-pure and exact: no floats, and no rounding but for prorated blocks (see `rate_models.Block`). Rounding to a
+pure and exact: no floats, and no rounding but for prorated blocks (see `rate_models_units.Block`). Rounding to a
 currency is `pricing.money`'s, once per invoice line.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 
 from meters.aggregation import plain
-from pricing.rate_fields import MAX_SCALE, Fields, RateError
+from pricing.rate_fields import MAX_SCALE, RATE_DECIMALS, Fields, RateError
 from pricing.rate_models import MODELS, RateModel
 from pricing.steps import EXACT, ZERO, Step, StepKind, decimals
 
 # Single events stay below 10^24; this is more than any number of them sums up to, and EXACT holds it.
 LARGEST_QUANTITY = Decimal(10) ** 40
 
-__all__ = ["Charge", "Rate", "RateError", "Step", "StepKind", "charge", "parse_rate"]
+# A share of days is rounded once: where it does not end, 150 digits decide nothing about the fifteenth decimal.
+_SHARE = Context(prec=150, rounding=ROUND_HALF_UP)
+_FINEST = Decimal(1).scaleb(-RATE_DECIMALS)
+
+__all__ = ["Charge", "Rate", "RateError", "Step", "StepKind", "charge", "needs_events", "parse_rate", "scaled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +76,30 @@ def parse_rate(parameters: Mapping[str, object]) -> Rate:
     return rate
 
 
-def charge(rate: Rate, quantity: Decimal, events: Sequence[Decimal] | None = None) -> Charge:
-    """Price a quantity in units of the meter; `events` are its single values, for models that price those.
+def needs_events(rate: Rate) -> bool:
+    """Whether `charge` has to be told the single values: a meter that cannot give them cannot have this rate."""
+    return rate.model.needs_events
+
+
+def charge(rate: Rate, quantity: Decimal, events: Iterable[Decimal] | None = None) -> Charge:
+    """Price a quantity in units of the meter.
+
+    `events` are its single values in order, gone through once; they sum up to the quantity, for which the caller
+    vouches. Only a rate that `needs_events` looks at them.
 
     In this order:
 
-    1. A quantity below zero is priced as zero.
-    2. The included units come off; the rest is priced by the model as a quantity of its own, so tiers and
-       blocks start to count after the included units. No rest, nothing owed.
+    1. A quantity below zero is priced as zero, and so is the value of an event.
+    2. The included units come off, off the first events; the rest is priced by the model as a quantity of its own, so
+       tiers and blocks start to count after the included units. No rest, nothing owed.
     3. The line's minimum and maximum apply always: the minimum is owed without any usage too.
 
     The amount is exact and the steps' amounts sum to it, their quantities to the quantity. Steps that would
     price no units are left out, but the included units are always told ("0 of 5,000 free").
 
     Raises TypeError for a quantity that is not a Decimal, ValueError for one that is not finite, is beyond
-    10^40 or has more than 60 decimals.
+    10^40 or has more than 60 decimals, the same for the value of an event, and ValueError for a rate that needs the
+    events of a quantity and is not told them.
     """
     _check_quantity(quantity)
     # Callers' contexts keep 28 digits, which is less than a large quantity times a fine price has.
@@ -95,20 +108,61 @@ def charge(rate: Rate, quantity: Decimal, events: Sequence[Decimal] | None = Non
         return Charge(amount=sum((step.amount for step in steps), ZERO), steps=steps)
 
 
-def _steps(rate: Rate, quantity: Decimal, events: Sequence[Decimal] | None) -> Iterator[Step]:
+def scaled(rate: Rate, days: int, of_days: int) -> Rate:
+    """The rate for `days` of a period of `of_days`: included units, bounds of tiers and what a percentage leaves free
+    shrink in proportion, rounded half away from zero to 15 decimals (free events to whole ones). Prices, fees, minimum
+    and maximum stay.
+
+    Raises ValueError for days that are not some of all days.
+    """
+    if not 0 < days <= of_days:
+        raise ValueError("a rate is scaled to some of all days of a period")
+    if days == of_days:
+        return rate
+
+    def share(number: Decimal) -> Decimal:
+        part = _SHARE.divide(_SHARE.multiply(number, Decimal(days)), Decimal(of_days))
+        return Decimal(plain(part.quantize(_FINEST, context=_SHARE)))
+
+    return replace(rate, model=rate.model.scaled(share), included_units=share(rate.included_units))
+
+
+def _steps(rate: Rate, quantity: Decimal, events: Iterable[Decimal] | None) -> Iterator[Step]:
     included = min(quantity, rate.included_units)
     if rate.included_units:
         yield Step(kind=StepKind.INCLUDED, quantity=included, of=rate.included_units, amount=ZERO)
     amount = ZERO
     rest = quantity - included
-    if rest:
-        for step in rate.model.price(rest, events):
-            amount += step.amount
-            yield step
+    for step in _priced(rate, rest, events):
+        amount += step.amount
+        yield step
     if amount < rate.minimum:
         yield Step(kind=StepKind.MINIMUM, of=rate.minimum, amount=rate.minimum - amount)
     elif rate.maximum is not None and amount > rate.maximum:
         yield Step(kind=StepKind.MAXIMUM, of=rate.maximum, amount=rate.maximum - amount)
+
+
+def _priced(rate: Rate, rest: Decimal, events: Iterable[Decimal] | None) -> Iterator[Step]:
+    if events is not None and rate.model.needs_events:
+        return rate.model.price_events(rest, _after(rate.included_units, events))
+    return rate.model.price(rest) if rest else iter(())
+
+
+def _after(included: Decimal, events: Iterable[Decimal]) -> Iterator[Decimal]:
+    """The values of single events, none below zero, without the first `included` units of them.
+
+    An event that lies wholly inside the included units is not there any more, one that crosses them has its excess.
+    """
+    for value in events:
+        _check_quantity(value)
+        rest = max(value, ZERO)
+        if included:
+            taken = min(rest, included)
+            included -= taken
+            rest -= taken
+            if not rest:
+                continue
+        yield rest
 
 
 def _check_quantity(quantity: Decimal) -> None:

@@ -23,6 +23,7 @@ from typing import Any, Self
 from meters.aggregation import plain
 
 ZERO = Decimal(0)
+PER_CENT = Decimal("0.01")
 
 # A quantity has at most 41 digits before the point and 60 after it, a price 25 and 15, so a product needs 141
 # digits; a prorated amount may reach down to 10^-159. 250 digits hold every sum of these, and the trap on

@@ -21,6 +21,28 @@ TIERS = [
 ]
 GRADUATED = {"model": "graduated", "tiers": TIERS}
 VOLUME = {"model": "volume", "tiers": TIERS}
+BLOCK_TIERS = [
+    {"up_to": "1500", "block_size": "1000", "block_price": "5"},
+    {"up_to": None, "block_size": "100", "block_price": "0.4", "flat_fee": "1"},
+]
+PERCENT_TIERS = [{"up_to": "1000", "rate_percent": "2.5"}, {"up_to": None, "rate_percent": "1", "flat_fee": "3"}]
+STAIRSTEP = {
+    "model": "stairstep",
+    "tiers": [
+        {"up_to": "10", "flat_price": "0"},
+        {"up_to": "50", "flat_price": "20"},
+        {"up_to": None, "flat_price": "90"},
+    ],
+}
+PERCENTAGE = {
+    "model": "percentage",
+    "rate_percent": "2.9",
+    "fixed_fee_per_event": "0.30",
+    "free_events": "10",
+    "free_amount": "100",
+    "per_event_min": "0.05",
+    "per_event_max": "5",
+}
 ONE_TIER = [{"up_to": None, "unit_price": "0.5", "flat_fee": "2"}]
 
 
@@ -246,15 +268,22 @@ def test_long_bounds_lose_no_digit() -> None:
     assert lines[1] == "Next 999,999,999,999,999,999,999.999999999999999 units: $1.00 per unit"
 
 
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "per_unit": PER_UNIT,
+    "block": BLOCK,
+    "graduated": GRADUATED,
+    "volume": VOLUME,
+    "graduated_block": {"model": "graduated_block", "tiers": BLOCK_TIERS},
+    "volume_block": {"model": "volume_block", "tiers": BLOCK_TIERS},
+    "percentage": PERCENTAGE,
+    "graduated_percentage": {"model": "graduated_percentage", "tiers": PERCENT_TIERS},
+    "stairstep": STAIRSTEP,
+}
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_can_be_described(model: str) -> None:
-    examples: dict[str, dict[str, Any]] = {
-        "per_unit": PER_UNIT,
-        "block": BLOCK,
-        "graduated": GRADUATED,
-        "volume": VOLUME,
-    }
-    assert describe_rate(parse_rate(examples[model]), unit="calls", currency="USD")
+    assert describe_rate(parse_rate(EXAMPLES[model]), unit="calls", currency="USD")
 
 
 @pytest.mark.parametrize("kind", StepKind)
@@ -271,6 +300,10 @@ def test_every_kind_of_step_has_words(kind: StepKind) -> None:
         partial_block="round_up",
         tier=0,
         lower=one,
+        percent=one,
+        base=one,
+        factor=one,
+        events=1,
     )
     assert all(sentences([step], unit="", currency="USD"))
     (row,) = rows([step], unit="", currency="USD")

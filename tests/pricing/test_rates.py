@@ -262,7 +262,7 @@ REFUSED: list[tuple[str, object, str, str]] = [
         "a model nobody knows",
         {"model": "magic"},
         "model",
-        "must be one of per_unit, block, graduated, volume",
+        "must be one of per_unit, block, graduated, volume, graduated_block, volume_block, percentage, graduated_percentage, stairstep",
     ),
     ("a list for a model", {"model": ["per_unit"]}, "model", "must be one of"),
     ("a missing price", {"model": "per_unit"}, "unit_price", "is missing"),
