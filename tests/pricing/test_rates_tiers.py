@@ -175,12 +175,14 @@ def test_no_digit_of_a_percentage_is_lost() -> None:
     fine = "123456789012345678901234.123456789012345"
     tiers = [{"up_to": "0.000000000000001", "rate_percent": fine}, {"up_to": None, "rate_percent": fine}]
     amount = charge(parse_rate({"model": "graduated_percentage", "tiers": tiers}), Decimal(10) ** 24).amount
-    assert plain(amount) == "1234567890123456789012341234567890123.45"
+    assert plain(amount) == "1234567890123456789012341234567890123450000000"
 
 
 # --- Rates for a part of a period ---
 
 
+VOLUME = {"model": "volume", "minimum": "4", "maximum": "400"}
+LAST = {"up_to": None, "unit_price": "1"}
 SCALED: list[tuple[str, dict[str, Any], int, int, dict[str, Any]]] = [
     (
         "included units",
@@ -198,18 +200,10 @@ SCALED: list[tuple[str, dict[str, Any], int, int, dict[str, Any]]] = [
     ),
     (
         "bounds of tiers, and neither prices nor fees nor limits of the line",
-        {
-            "model": "volume",
-            "tiers": [{"up_to": "30", "unit_price": "2", "flat_fee": "3"}, {"up_to": None, "unit_price": "1"}],
-        }
-        | {"minimum": "4", "maximum": "400"},
+        {**VOLUME, "tiers": [{"up_to": "30", "unit_price": "2", "flat_fee": "3"}, LAST]},
         15,
         30,
-        {
-            "model": "volume",
-            "tiers": [{"up_to": "15", "unit_price": "2", "flat_fee": "3"}, {"up_to": None, "unit_price": "1"}],
-        }
-        | {"minimum": "4", "maximum": "400"},
+        {**VOLUME, "tiers": [{"up_to": "15", "unit_price": "2", "flat_fee": "3"}, LAST]},
     ),
     (
         "blocks keep their size",
