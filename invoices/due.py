@@ -39,6 +39,7 @@ def uncovered_assignments(now: datetime, limit: int) -> list[Assignment]:
     uncovered = (
         Assignment.objects.alias(begins_at=_midnight("starts_on"), over_at=_midnight("ends_on"))
         .filter(begins_at__lte=now)
+        .filter(Q(ends_on=None) | Q(ends_on__gt=F("starts_on")))
         .filter(~Exists(invoices.filter(period_end__gt=now)))
         .filter(Q(ends_on=None) | ~Exists(invoices.filter(period_end__gte=OuterRef("over_at"))))
     )

@@ -1,4 +1,8 @@
-"""Who is on which plan, from when, and why."""
+"""Who is on which plan, from when, and why. Whatever is done is logged with who, or which rule, did it.
+
+Lock order: the customer, then its plans by id, then the assignment. None of the locks keeps rows from being added that
+refer to what is locked, so invoices that are opened meanwhile do not wait here.
+"""
 
 from datetime import date, datetime, timedelta
 
@@ -9,11 +13,16 @@ from django.utils import timezone
 
 from meters.models import Customer
 from meters.periods import local_date
-from pricing.models import Assignment, AssignmentRule, Plan, PlanVersion, ProductItem
-from pricing.plans import active_version
+from meters.words import day_words
+from pricing.inputs import number, sensible_day
+from pricing.models import Assignment, AssignmentLog, AssignmentQuantity, AssignmentRule, Fee, Plan
+from pricing.money import format_quantity
+from pricing.overlaps import check_assignment, priced_items
+from pricing.rules import default_plan, matching_rule
+from pricing.version_choice import active_version, cycle_of, running_period, version_for, versions_of
 
 MAX_BACK, MAX_AHEAD = timedelta(days=5 * 366), timedelta(days=3650)
-LONGEST_PERIOD = timedelta(days=32)
+NOW, PERIOD_END = "now", "period_end"
 
 
 @transaction.atomic
@@ -23,61 +32,136 @@ def assign(
     plan: Plan,
     starts_on: date,
     ends_on: date | None = None,
+    anchor_on: date | None = None,
     source: str = Assignment.Source.STAFF,
     rule: AssignmentRule | None = None,
+    actor: str = "",
 ) -> Assignment:
     """Puts a customer on a plan from the day `starts_on`, up to but not including `ends_on`.
 
-    One product item is priced by at most one assignment of a customer at a time. The lock on the customer keeps two
-    requests from each seeing the other's absence, the locks on its plans keep new versions from being activated
-    meanwhile. Raises ValidationError by field.
+    Anniversary periods count from `anchor_on`, or else from the start. One product item is priced by at most one
+    assignment of a customer at a time. The lock on the customer keeps two requests from each seeing the other's
+    absence, the locks on its plans keep new versions from being activated meanwhile. Raises ValidationError by field.
     """
-    customer = Customer.objects.select_for_update().get(pk=customer.pk)
-    concerned = Plan.objects.filter(Q(pk=plan.pk) | Q(assignments__customer=customer)).values("pk")
-    list(Plan.objects.select_for_update().filter(pk__in=concerned).order_by("pk"))
-    plan.refresh_from_db()
-    _check_start(starts_on)
-    if plan.status != Plan.Status.ACTIVE:
-        raise ValidationError({"plan": f"{plan} is not active."})
-    if ends_on is not None and ends_on <= starts_on:
-        raise ValidationError({"ends_on": "The end is the first day no longer on the plan, and after the start."})
-    _check_overlap(customer, plan, starts_on, ends_on)
-    return Assignment.objects.create(
+    customer = _lock_customer(customer, plan)
+    plan = Plan.objects.select_related("customer").get(pk=plan.pk)
+    _check_days(starts_on, ends_on, anchor_on)
+    _check_plan(customer, plan)
+    assignment = Assignment(
         customer=customer,
         plan=plan,
         time_zone=_billing_zone(customer, starts_on),
         starts_on=starts_on,
         ends_on=ends_on,
+        anchor_on=anchor_on,
         source=source,
         rule=rule,
     )
-
-
-@transaction.atomic
-def end(assignment: Assignment, *, ends_on: date) -> Assignment:
-    """Ends an assignment, or moves its end: `ends_on` is the first day no longer on the plan.
-
-    Raises ValidationError by field, also where the end moves into another assignment for the same product item.
-    """
-    Customer.objects.select_for_update().get(pk=assignment.customer_id)
-    assignment = Assignment.objects.select_for_update().select_related("customer", "plan").get(pk=assignment.pk)
-    if ends_on <= assignment.starts_on:
-        raise ValidationError({"ends_on": "The end is after the start."})
-    _check_overlap(assignment.customer, assignment.plan, assignment.starts_on, ends_on, but=assignment)
-    assignment.ends_on = ends_on
-    assignment.save(update_fields=["ends_on"])
+    active = active_version(plan)
+    items = set(active.rates.values_list("product_item_id", flat=True)) if active else set()
+    check_assignment(assignment, items, field="plan")
+    assignment.save()
+    _log(assignment, AssignmentLog.Kind.ASSIGNED, source, actor, f"On {plan} {_span_words(starts_on, ends_on)}", rule)
     return assignment
 
 
 @transaction.atomic
+def end(
+    assignment: Assignment, *, ends_on: date | None, source: str = Assignment.Source.STAFF, actor: str = ""
+) -> Assignment:
+    """Ends an assignment, moves its end, or takes it back (None): `ends_on` is the first day no longer on the plan.
+
+    One that ends on the day that it starts is taken back altogether. Raises ValidationError by field, also where the
+    end moves into another assignment for the same product item.
+    """
+    assignment = _lock(assignment)
+    if ends_on is not None and ends_on < assignment.starts_on:
+        raise ValidationError({"ends_on": "The end is not before the start."})
+    return _set_end(assignment, ends_on, source=source, actor=actor)
+
+
+@transaction.atomic
+def change_plan(
+    assignment: Assignment,
+    *,
+    plan: Plan,
+    when: str | date,
+    source: str = Assignment.Source.STAFF,
+    actor: str = "",
+) -> Assignment:
+    """Ends an assignment and puts its customer on another plan from that day on, and answers the new assignment.
+
+    `when` is "now" (the customer's today), "period_end" (the end of the running period) or a day. The new assignment
+    has the end that the old one had, and where periods follow the anniversary, their day. On the first day of an
+    assignment, or before it, the new one takes its place altogether; the old one is left without any day.
+
+    Raises ValidationError by field.
+    """
+    assignment = _lock(assignment, plan)
+    day = _day_of_change(assignment, when)
+    if plan.pk == assignment.plan_id:
+        raise ValidationError({"plan": f"{assignment.customer} is on {plan} already."})
+    ends_on = assignment.ends_on
+    if ends_on is not None and ends_on <= day:
+        raise ValidationError({"when": f"{assignment.plan} ends on {day_words(ends_on)} already."})
+    if day < assignment.starts_on:
+        raise ValidationError({"when": f"{assignment.plan} begins on {day_words(assignment.starts_on)}."})
+    version = version_for(assignment, timezone.now())
+    keeps_anniversary = version is not None and cycle_of(version, assignment).anniversary
+    _set_end(assignment, day, source=source, actor=actor)
+    return assign(
+        customer=assignment.customer,
+        plan=plan,
+        starts_on=day,
+        ends_on=ends_on,
+        anchor_on=assignment.anchor if keeps_anniversary else None,
+        source=source,
+        actor=actor,
+    )
+
+
+@transaction.atomic
+def set_quantity(
+    assignment: Assignment,
+    *,
+    fee_key: str,
+    quantity: object,
+    starts_on: date,
+    source: str = Assignment.Source.STAFF,
+    actor: str = "",
+) -> AssignmentQuantity:
+    """Says how many of a fee (seats, for example) a customer has from the day `starts_on` on, in place of the fee's
+    own quantity. A day that has a quantity already gets this one. Raises ValidationError by field."""
+    assignment = _lock(assignment)
+    amount = number(quantity, "quantity")
+    fee = Fee.objects.filter(plan_version__in=versions_of(assignment), key=fee_key).order_by("-plan_version").first()
+    if fee is None:
+        raise ValidationError({"fee_key": f"{assignment.plan} has no fee with this key."})
+    if fee.kind == Fee.Kind.PERCENT:
+        raise ValidationError({"fee_key": f"{fee} is a percentage, which has no quantity."})
+    if starts_on < assignment.starts_on or (assignment.ends_on is not None and starts_on >= assignment.ends_on):
+        raise ValidationError({"starts_on": f"{assignment.plan} is {_span_words_of(assignment)}."})
+    sensible_day(starts_on, "starts_on")
+    found = assignment.quantities.filter(fee_key=fee_key, starts_on=starts_on).first()
+    if found is not None and found.quantity == amount:
+        return found
+    entry = found or AssignmentQuantity(assignment=assignment, fee_key=fee_key, starts_on=starts_on)
+    entry.quantity = amount
+    entry.save()
+    detail = f"{fee}: {format_quantity(amount)} {fee.unit}".rstrip() + f" from {day_words(starts_on)}"
+    _log(assignment, AssignmentLog.Kind.QUANTITY, source, actor, detail)
+    return entry
+
+
+@transaction.atomic
 def onboard(customer: Customer, *, now: datetime | None = None) -> Assignment | None:
-    """Gives a new customer its plan: of the first rule that matches its traits, or else the default plan.
+    """Gives a new customer its plan: of the first rule that matches it, or else the default plan.
 
     It counts from the start of the customer's own day. Where no plan fits there is none; a second call does
     nothing.
     """
     now = now or timezone.now()
-    customer = Customer.objects.select_for_update().get(pk=customer.pk)
+    customer = Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
     if customer.onboarded_at is not None:
         return None
     customer.onboarded_at = now
@@ -87,19 +171,16 @@ def onboard(customer: Customer, *, now: datetime | None = None) -> Assignment | 
     starts_on = local_date(now, customer.zone)
     if rule := matching_rule(customer):
         return assign(customer=customer, plan=rule.plan, starts_on=starts_on, source=Assignment.Source.RULE, rule=rule)
-    default = Plan.objects.filter(is_default=True, status=Plan.Status.ACTIVE).first()
+    default = default_plan()
     if default is None:
+        AssignmentLog.objects.create(
+            customer=customer,
+            kind=AssignmentLog.Kind.UNMATCHED,
+            source=Assignment.Source.RULE,
+            detail="On no plan: no rule matches, and there is no default plan",
+        )
         return None
     return assign(customer=customer, plan=default, starts_on=starts_on, source=Assignment.Source.DEFAULT)
-
-
-def matching_rule(customer: Customer) -> AssignmentRule | None:
-    """The first enabled rule for an active plan all of whose conditions the customer's traits meet."""
-    rules = AssignmentRule.objects.filter(enabled=True, plan__status=Plan.Status.ACTIVE)
-    for rule in rules.select_related("plan").prefetch_related("conditions"):
-        if all(customer.traits.get(condition.trait) == condition.value for condition in rule.conditions.all()):
-            return rule
-    return None
 
 
 def pending_customers(limit: int) -> list[Customer]:
@@ -107,12 +188,70 @@ def pending_customers(limit: int) -> list[Customer]:
     return list(Customer.objects.filter(onboarded_at=None).order_by("id")[:limit])
 
 
-def _check_start(starts_on: date) -> None:
-    """Raises ValidationError for a start that is a slip of the pen: it would make an invoice for every month since."""
+def _lock_customer(customer: Customer, *plans: Plan) -> Customer:
+    """The customer, held with all of its plans and with `plans`."""
+    customer = Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
+    concerned = Plan.objects.filter(Q(pk__in=[plan.pk for plan in plans]) | Q(assignments__customer=customer))
+    list(Plan.objects.select_for_update(no_key=True).filter(pk__in=concerned.values("pk")).order_by("pk"))
+    return customer
+
+
+def _lock(assignment: Assignment, *plans: Plan) -> Assignment:
+    """The assignment as it is now, held with its customer and its plans."""
+    _lock_customer(assignment.customer, *plans)
+    locked = Assignment.objects.select_for_update(no_key=True, of=("self",)).select_related("customer", "plan")
+    return locked.get(pk=assignment.pk)
+
+
+def _set_end(assignment: Assignment, ends_on: date | None, *, source: str, actor: str) -> Assignment:
+    if ends_on == assignment.ends_on:
+        return assignment
+    sensible_day(ends_on, "ends_on")
+    before, assignment.ends_on = assignment.ends_on, ends_on
+    if before is not None and (ends_on is None or ends_on > before):
+        check_assignment(assignment, priced_items(assignment), field="ends_on")
+    assignment.save(update_fields=["ends_on"])
+    if ends_on is None:
+        _log(assignment, AssignmentLog.Kind.REOPENED, source, actor, f"On {assignment.plan} without an end again")
+    elif ends_on == assignment.starts_on:
+        _log(assignment, AssignmentLog.Kind.ENDED, source, actor, f"Not on {assignment.plan} for any day")
+    else:
+        _log(assignment, AssignmentLog.Kind.ENDED, source, actor, f"On {assignment.plan} until {day_words(ends_on)}")
+    return assignment
+
+
+def _check_days(starts_on: date, ends_on: date | None, anchor_on: date | None) -> None:
+    """Raises ValidationError for a start that is a slip of the pen: it would make an invoice for every period since."""
     today = timezone.now().date()
     earliest, latest = today - MAX_BACK, today + MAX_AHEAD
     if not earliest <= starts_on <= latest:
         raise ValidationError({"starts_on": f"The start is from {earliest} to {latest}."})
+    if ends_on is not None and ends_on <= starts_on:
+        raise ValidationError({"ends_on": "The end is the first day no longer on the plan, and after the start."})
+    sensible_day(ends_on, "ends_on")
+    sensible_day(anchor_on, "anchor_on")
+
+
+def _check_plan(customer: Customer, plan: Plan) -> None:
+    if plan.status != Plan.Status.ACTIVE:
+        raise ValidationError({"plan": f"{plan} is not active."})
+    if plan.customer is not None and plan.customer != customer:
+        raise ValidationError({"plan": f"{plan.key} is a plan of {plan.customer} only."})
+
+
+def _day_of_change(assignment: Assignment, when: str | date) -> date:
+    now = timezone.now()
+    if isinstance(when, date):
+        sensible_day(when, "when")
+        return when
+    if when == NOW:
+        return max(local_date(now, assignment.zone), assignment.starts_on)
+    if when == PERIOD_END:
+        period = running_period(assignment, now)
+        if period is None:
+            raise ValidationError({"when": f"{assignment.plan} is {_span_words_of(assignment)}."})
+        return local_date(period.end, assignment.zone)
+    raise ValidationError({"when": "This is now, period_end or a day."})
 
 
 def _billing_zone(customer: Customer, starts_on: date) -> str:
@@ -125,35 +264,24 @@ def _billing_zone(customer: Customer, starts_on: date) -> str:
     return neighbour.time_zone if neighbour else customer.zone.key
 
 
-def _check_overlap(
-    customer: Customer, plan: Plan, starts_on: date, ends_on: date | None, but: Assignment | None = None
+def _log(
+    assignment: Assignment, kind: str, source: str, actor: str, detail: str, rule: AssignmentRule | None = None
 ) -> None:
-    """Raises ValidationError where another assignment of the customer prices an item of the plan in that time."""
-    others = Assignment.objects.filter(customer=customer).filter(Q(ends_on=None) | Q(ends_on__gt=starts_on))
-    if ends_on is not None:
-        others = others.filter(starts_on__lt=ends_on)
-    if but is not None:
-        others = others.exclude(pk=but.pk)
-    for other in others.select_related("plan"):
-        if shared := _shared_item(plan, other.plan):
-            raise ValidationError(
-                {
-                    "ends_on" if but else "plan": f"{shared} is already priced by {other.plan} from {other.starts_on};"
-                    " end that first."
-                }
-            )
-
-
-def _shared_item(plan: Plan, other: Plan) -> ProductItem | None:
-    """A product item that both plans put a price on: by their active versions, and by those of the other plan that
-    were superseded so lately that running periods may still have them."""
-    counting = Q(rates__plan_version__status=PlanVersion.Status.ACTIVE)
-    active = active_version(other)
-    if active is not None and active.activated_at and timezone.now() - active.activated_at < LONGEST_PERIOD:
-        counting |= Q(rates__plan_version__status=PlanVersion.Status.SUPERSEDED)
-    priced_by_other = ProductItem.objects.filter(counting, rates__plan_version__plan=other)
-    return (
-        ProductItem.objects.filter(rates__plan_version__plan=plan, rates__plan_version__status="active")
-        .filter(pk__in=priced_by_other.values("pk"))
-        .first()
+    AssignmentLog.objects.create(
+        customer=assignment.customer,
+        assignment=assignment,
+        kind=kind,
+        source=source,
+        rule=rule,
+        actor=actor[:150],
+        detail=detail[:500],
     )
+
+
+def _span_words(starts_on: date, ends_on: date | None) -> str:
+    until = "" if ends_on is None else f" until {day_words(ends_on)}"
+    return f"from {day_words(starts_on)}{until}"
+
+
+def _span_words_of(assignment: Assignment) -> str:
+    return _span_words(assignment.starts_on, assignment.ends_on)

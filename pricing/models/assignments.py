@@ -63,7 +63,8 @@ class Assignment(models.Model):
     """A customer on a plan from a date, perhaps to a date, at the midnights of `time_zone`.
 
     Each invoice takes the plan version that counts for the assignment when its period begins
-    (`pricing.plans.version_for`), so a new version counts from the next period on.
+    (`pricing.plans.version_for`), so a new version counts from the next period on. One that ends on the day that it
+    starts has no day at all: another one took its place, or it was taken back.
     """
 
     class Source(models.TextChoices):
@@ -95,7 +96,8 @@ class Assignment(models.Model):
         ordering = ["customer", "starts_on", "id"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(ends_on__isnull=True) | Q(ends_on__gt=F("starts_on")), name="assignment_ends_after_start"
+                condition=Q(ends_on__isnull=True) | Q(ends_on__gte=F("starts_on")),
+                name="assignment_ends_not_before_start",
             ),
         ]
 

@@ -113,8 +113,8 @@ class TestOnePriceAtATime:
         first = put_on(customer, make_plan("Basic", {meter: STORY_RATE}), TODAY)
         end(first, ends_on=date(2026, 12, 1))
         put_on(customer, make_plan("Other", {meter: STORY_RATE}), date(2026, 12, 1))
-        with pytest.raises(ValidationError):
-            end(first, ends_on=TODAY)
+        with pytest.raises(ValidationError, match="not before the start"):
+            end(first, ends_on=date(2026, 11, 21))
         with pytest.raises(ValidationError, match="already priced by Other"):
             end(first, ends_on=date(2026, 12, 2))
 

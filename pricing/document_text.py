@@ -1,0 +1,72 @@
+"""Documents as text, in JSON and YAML. Numbers never pass through a float."""
+
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, NoReturn
+
+import yaml
+
+FORMATS = ("json", "yaml")
+
+
+class DocumentFault(ValueError):
+    """The text is no document of its format; says where and why."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which only null, true and false are anything but text: 010, 1e3, 0.1 and 12:30 stay as they are written,
+    and so do days."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists stand below their names, as people write them."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+# Not yes, no, on and off: NO is a country.
+_Loader.yaml_implicit_resolvers = {}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("(true|false|True|False)$"), list("tfTF"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("(~|null|Null|)$"), ["~", "n", "N", ""])
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [key.value for key, _ in node.value]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} is there twice", node.start_mark)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def read_text(text: str, form: str) -> Any:
+    """What the text of a document says. Raises DocumentFault."""
+    try:
+        if form == "yaml":
+            return yaml.load(text, Loader=_Loader)  # noqa: S506 - of safe types only
+        return json.loads(text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_object)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DocumentFault(str(error) or "It is nested too deeply.") from None
+
+
+def write_text(document: Mapping[str, Any], form: str) -> str:
+    """A document as text, in the order of its keys, with a line end."""
+    if form == "yaml":
+        return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return found

@@ -1,0 +1,84 @@
+"""One product item is priced by at most one assignment of a customer at a time.
+
+Both ways to break that are checked here, under the locks of the caller: an assignment that begins, or goes on, beside
+another (`check_assignment`), and a version that brings an item to those who have it elsewhere (`check_version`).
+"""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.utils import timezone
+
+from meters.cycles import period_at
+from meters.periods import local_midnight
+from meters.words import day_words
+from pricing.models import Assignment, PlanVersion, ProductItem, Rate
+from pricing.version_choice import cycle_of, versions_of
+
+LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
+
+
+def priced_items(assignment: Assignment, since: datetime = LONG_AGO) -> set[int]:
+    """Ids of the product items that an assignment prices in periods that reach beyond `since`.
+
+    The last period of a version that another took the place of may go on for as long as its cycle.
+    """
+    versions = versions_of(assignment)
+    still = versions[-1:]
+    for version, following in pairwise(versions):
+        replaced_at = following.activated_at
+        assert replaced_at is not None
+        # Its last period is the one that was running then; had none begun, it never counted.
+        if replaced_at <= assignment.starts_at:
+            continue
+        if period_at(cycle_of(version, assignment), replaced_at, assignment.zone).end > since:
+            still.append(version)
+    return set(Rate.objects.filter(plan_version__in=still).values_list("product_item_id", flat=True))
+
+
+def check_assignment(assignment: Assignment, items: set[int], *, field: str) -> None:
+    """Raises ValidationError at `field` where another assignment of the customer prices one of `items` in the time of
+    this one, which need not be saved yet."""
+    others = Assignment.objects.filter(customer=assignment.customer_id).filter(
+        Q(ends_on=None) | Q(ends_on__gt=assignment.starts_on)
+    )
+    if assignment.ends_on is not None:
+        others = others.filter(starts_on__lt=assignment.ends_on)
+    for other in others.exclude(pk=assignment.pk).select_related("plan"):
+        if other.ends_on == other.starts_on:
+            continue
+        since = local_midnight(max(assignment.starts_on, other.starts_on), other.zone)
+        if shared := items & priced_items(other, since):
+            item = ProductItem.objects.filter(pk__in=shared).first()
+            raise ValidationError(
+                {field: f"{item} is already priced by {other.plan} from {day_words(other.starts_on)}; end that first."}
+            )
+
+
+def check_version(version: PlanVersion) -> None:
+    """Raises ValidationError where a customer of the version's plan has one of its items priced by another plan.
+
+    For a version that moves the customers there are: the others keep what they have.
+    """
+    now = timezone.now()
+    items = set(version.rates.values_list("product_item_id", flat=True))
+    # Roughly, because days end at another instant in each zone; exactly below.
+    live = Assignment.objects.filter(Q(ends_on=None) | Q(ends_on__gte=now.date() - timedelta(days=1)))
+    beside = live.exclude(plan=version.plan_id).filter(
+        customer__assignments__plan=version.plan_id,
+        plan__versions__activated_at__isnull=False,
+        plan__versions__rates__product_item__in=items,
+    )
+    for other in beside.select_related("customer", "plan").order_by("pk").distinct():
+        for own in live.filter(plan=version.plan_id, customer=other.customer_id):
+            start = max(now, own.starts_at, other.starts_at)
+            ends = [end for end in (own.ends_at, other.ends_at) if end is not None]
+            if all(start < end for end in ends) and items & priced_items(other, start):
+                raise ValidationError(
+                    {
+                        "product_item": f"{other.customer} is on {other.plan} too, which already prices an item that"
+                        " this version adds."
+                    }
+                )

@@ -1,0 +1,112 @@
+"""What is in a plan version: its terms, rates and fees, as they are compared and copied."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from pricing.models import Fee, PlanVersion, Rate
+
+# Terms that only mean something together: a private plan that has one of its own keeps all of them.
+TERM_GROUPS = (
+    ("interval", "interval_count", "alignment"),
+    ("trial_days",),
+    ("minimum", "commitment", "overage_factor"),
+)
+RATE_FIELDS = ("product_item", "where", "parameters", "prorated")
+FEE_FIELDS = ("key", "name", "kind", "amount", "percent", "quantity", "unit", "prorated")
+
+RateKey = tuple[int, str]
+
+
+def rate_key(product_item_id: int, where: Mapping[str, Any]) -> RateKey:
+    """What a version has one rate of: a product item and a filter."""
+    return product_item_id, json.dumps(where, sort_keys=True)
+
+
+def key_of(row: Rate | Fee) -> RateKey | str:
+    return rate_key(row.product_item_id, row.where) if isinstance(row, Rate) else row.key
+
+
+def same_rate(rate: Rate, other: Rate) -> bool:
+    return all(getattr(rate, name) == getattr(other, name) for name in ("where", "parameters", "prorated"))
+
+
+def same_fee(fee: Fee, other: Fee) -> bool:
+    return all(getattr(fee, name) == getattr(other, name) for name in FEE_FIELDS)
+
+
+def same_contents(version: PlanVersion, other: PlanVersion) -> bool:
+    """Whether two versions say the same in all that moves a bill or is read on it."""
+    if any(getattr(version, name) != getattr(other, name) for name in ("currency", *PlanVersion.TERMS)):
+        return False
+    rates, others = ({key_of(rate): rate for rate in each.rates.all()} for each in (version, other))
+    if rates.keys() != others.keys() or not all(same_rate(rate, others[key]) for key, rate in rates.items()):
+        return False
+    fees, other_fees = ({fee.key: fee for fee in each.fees.all()} for each in (version, other))
+    return fees.keys() == other_fees.keys() and all(same_fee(fee, other_fees[key]) for key, fee in fees.items())
+
+
+def is_empty(version: PlanVersion) -> bool:
+    """Whether nothing has a price."""
+    return not (version.rates.exists() or version.fees.exists())
+
+
+def copy_terms(source: PlanVersion, target: PlanVersion, *, but: Iterable[str] = ()) -> None:
+    """Gives a version, which is not saved, the currency and the terms of another."""
+    target.currency = source.currency
+    for name in set(PlanVersion.TERMS) - set(but):
+        setattr(target, name, getattr(source, name))
+
+
+def copy_rows(
+    source: PlanVersion, target: PlanVersion, *, keep: Callable[[Rate | Fee], bool], inherited: bool = False
+) -> None:
+    """Copies the rates and fees that `keep` says; as `inherited` they are none of a private plan's own."""
+    Rate.objects.bulk_create(
+        Rate(
+            plan_version=target,
+            **{name: getattr(rate, name) for name in RATE_FIELDS},
+            is_override=rate.is_override and not inherited,
+        )
+        for rate in source.rates.select_related("product_item").order_by("id")
+        if keep(rate)
+    )
+    Fee.objects.bulk_create(
+        Fee(
+            plan_version=target,
+            **{name: getattr(fee, name) for name in FEE_FIELDS},
+            is_override=fee.is_override and not inherited,
+        )
+        for fee in source.fees.order_by("id")
+        if keep(fee)
+    )
+
+
+def can_be_sold(row: Rate | Fee) -> bool:
+    """Not of a product item that is retired."""
+    return isinstance(row, Fee) or row.product_item.retired_at is None
+
+
+def rebase(version: PlanVersion, base: PlanVersion) -> None:
+    """Gives a private plan's version everything of a version of its base plan but what is the customer's own.
+
+    Raises ValidationError where the base is in another currency than the amounts that are the customer's own.
+    """
+    own_rates, own_fees = version.rates.filter(is_override=True), version.fees.filter(is_override=True)
+    if version.currency != base.currency and (
+        own_rates.exists() or own_fees.exclude(kind=Fee.Kind.PERCENT).exists() or "minimum" in version.overridden_terms
+    ):
+        raise ValidationError(
+            {
+                "currency": f"The private plan {version.plan.key} follows this one and has prices of its own in"
+                f" {version.currency}: let it no longer follow, or drop its own prices first."
+            }
+        )
+    version.rates.filter(is_override=False).delete()
+    version.fees.filter(is_override=False).delete()
+    copy_terms(base, version, but=version.overridden_terms)
+    version.save()
+    kept = {key_of(rate) for rate in own_rates} | {key_of(fee) for fee in own_fees}
+    copy_rows(base, version, keep=lambda row: key_of(row) not in kept, inherited=True)
