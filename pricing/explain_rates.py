@@ -1,10 +1,8 @@
 """The words of each rate model: the price, before anything is used."""
 
-from decimal import Decimal
 from functools import singledispatch
 
-from pricing.explain_nouns import Say, bounds, percent_text
-from pricing.money import format_quantity
+from pricing.explain_nouns import Say, bounds, counted, percent_text
 from pricing.rate_models import (
     PRORATE,
     ROUND_DOWN,
@@ -102,10 +100,13 @@ def _percentage(model: Percentage, say: Say) -> list[str]:
 
 
 def _free_of(model: Percentage, say: Say) -> list[str]:
+    if model.free_events == 0 or model.free_amount == 0:
+        return []  # one that is used up from the start leaves nothing free
     amount = None if model.free_amount is None else say.count(model.free_amount)
     if model.free_events is None:
         return [] if amount is None else [f"the first {amount} are free"]
-    events = f"the first {format_quantity(Decimal(model.free_events))} events are free"
+    one = model.free_events == 1
+    events = "the first event is free" if one else f"the first {counted(model.free_events, 'event')} are free"
     return [events if amount is None else f"{events}, up to {amount} in all"]
 
 
