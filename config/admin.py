@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 
 ORDER = {
     "meters": ["Meter", "Customer", "Event", "VoidRecord", "RejectedEvent", "ApiKey"],
-    "pricing": ["Plan", "ProductItem", "AssignmentRule", "Assignment"],
+    "pricing": ["Plan", "ProductItem", "AssignmentRule", "Assignment", "AssignmentLog", "Promotion", "TaxRate"],
     "invoices": ["Invoice"],
     "portal": [],
     "auth": [],

@@ -3,13 +3,13 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet, Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from invoices.models import Invoice
+from invoices.models import Invoice, InvoiceLine
 from meters.admin.customers import Link
 from meters.models import Customer
 from pricing.admin.customers import AssignedCustomerAdmin
@@ -43,6 +43,14 @@ class BilledCustomerAdmin(AssignedCustomerAdmin):
                 for invoice in customer.open_invoices
             ),
         )
+
+    def taken_off(self, customer: Customer) -> dict[int, str]:
+        lines = InvoiceLine.objects.filter(invoice__customer=customer, promotion__isnull=False)
+        sums = lines.exclude(invoice__status=Invoice.Status.VOID).values_list("promotion", "invoice__currency")
+        found: dict[int, list[str]] = {}
+        for promotion, currency, amount in sums.annotate(Sum("amount")).order_by("promotion", "invoice__currency"):
+            found.setdefault(promotion, []).append(format_money(-amount, currency))
+        return {promotion: ", ".join(amounts) for promotion, amounts in found.items()}
 
     def links(self, customer: Customer) -> list[Link]:
         url = reverse("admin:invoices_invoice_changelist")

@@ -1,5 +1,25 @@
 """Staff pages of what is sold, at what price, to whom."""
 
-from pricing.admin import assignments, customers, meters, plans, product_items, rules
+from pricing.admin import (
+    assignment_log,
+    assignments,
+    customers,
+    meters,
+    plans,
+    product_items,
+    promotions,
+    rules,
+    taxes,
+)
 
-__all__ = ["assignments", "customers", "meters", "plans", "product_items", "rules"]
+__all__ = [
+    "assignment_log",
+    "assignments",
+    "customers",
+    "meters",
+    "plans",
+    "product_items",
+    "promotions",
+    "rules",
+    "taxes",
+]

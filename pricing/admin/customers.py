@@ -9,15 +9,15 @@ from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.safestring import SafeString
 
 from meters.admin.base import messages_of
 from meters.admin.customers import CustomerAdmin, Link
 from meters.models import Customer
 from meters.words import day_words
-from pricing.admin.assignments import HELP, running, state_chip, why
+from pricing.admin.assignments import HELP, running
+from pricing.admin.customer_page import billing_page, customer_panels
 from pricing.assignments import assign
 from pricing.models import Assignment, Plan
 
@@ -29,7 +29,9 @@ admin.site.unregister(Customer)
 
 class AssignPlanForm(forms.Form):
     plan = forms.ModelChoiceField(
-        Plan.objects.filter(status=Plan.Status.ACTIVE), empty_label="Choose a plan", help_text=HELP["plan"]
+        Plan.objects.filter(status=Plan.Status.ACTIVE, customer=None),
+        empty_label="Choose a plan",
+        help_text=HELP["plan"],
     )
     starts_on = forms.DateField(
         label="Start date",
@@ -80,14 +82,20 @@ class AssignedCustomerAdmin(CustomerAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        may_see = request.user.has_perm("pricing.view_assignment")
-        customer = self.get_object(request, object_id) if may_see else None
-        context = {
-            "assignments": _assignments(customer) if customer else None,
-            "may_assign": self.has_assign_permission(request),
-            "may_end": request.user.has_perm("pricing.change_assignment"),
-        }
-        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+        customer = self.get_object(request, object_id)
+        panels = customer_panels(request, customer, self.taken_off(customer)) if customer else {}
+        return super().change_view(request, object_id, form_url, {**panels, **(extra_context or {})})
+
+    def taken_off(self, customer: Customer) -> dict[int, str]:
+        """What each applied promotion has taken off so far; the layer of the invoices knows."""
+        return {}
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.billing_view)
+        return [path("<int:pk>/billing/", view, name="meters_customer_billing"), *super().get_urls()]
+
+    def billing_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return billing_page(self, request, pk)
 
     def response_add(self, request: HttpRequest, obj: Customer, post_url_continue: str | None = None) -> HttpResponse:
         response = super().response_add(request, obj, post_url_continue)
@@ -133,7 +141,7 @@ class AssignedCustomerAdmin(CustomerAdmin):
         done, left, refused = 0, [], []
         for customer in customers:
             try:
-                assignment = assign(customer=customer, plan=data["plan"], starts_on=data["starts_on"])
+                assignment = assign(customer=customer, **data, actor=request.user.get_username())
             except ValidationError as error:
                 left.append(customer)
                 refused.append(f"{customer.key}: {messages_of(error)}")
@@ -149,9 +157,3 @@ class AssignedCustomerAdmin(CustomerAdmin):
         if len(refused) > 20:
             self.message_user(request, f"Not assigned for like reasons: {len(refused) - 20} more.", messages.ERROR)
         return left
-
-
-def _assignments(customer: Customer) -> list[tuple[Assignment, SafeString, str]]:
-    """The customer's assignments, newest first, each with its state and what made it."""
-    found = customer.assignments.select_related("plan", "rule__plan").order_by("-starts_on", "-pk")
-    return [(assignment, state_chip(assignment), why(assignment)) for assignment in found]

@@ -1,11 +1,16 @@
+"""The rules that give new customers their plan, in order; and what they would do with those that are here."""
+
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
 
-from meters.admin.base import ModelAdmin, TabularInline
+from meters.admin.base import TabularInline, require
+from pricing.admin.order_column import InOrder
+from pricing.admin.rule_trial import try_page
 from pricing.models import AssignmentRule, AssignmentRuleCondition, Plan
 
 
@@ -17,14 +22,15 @@ class ConditionInline(TabularInline[AssignmentRuleCondition, AssignmentRule]):
 
 
 @admin.register(AssignmentRule)
-class AssignmentRuleAdmin(ModelAdmin[AssignmentRule]):
+class AssignmentRuleAdmin(InOrder[AssignmentRule]):
     """Which plan a new customer gets. Rules look at customers once, when they are created."""
 
-    list_display = ["position", "conditions_text", "plan", "enabled"]
+    change_list_template = "admin/pricing/rule/change_list.html"
+    list_display = ["position", "conditions_text", "plan", "enabled", "moves"]
     list_display_links = ["position", "conditions_text"]
     list_filter = ["enabled"]
     list_select_related = ["plan"]
-    fields = ["position", "plan", "enabled"]
+    fields = ["position", "plan", "customer_source", "enabled"]
     inlines = [ConditionInline]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[AssignmentRule]":
@@ -33,11 +39,27 @@ class AssignmentRuleAdmin(ModelAdmin[AssignmentRule]):
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
         if db_field.name == "plan" and isinstance(field, forms.ModelChoiceField):
-            field.queryset = Plan.objects.exclude(status=Plan.Status.RETIRED)
+            # A private plan is one customer's own, and no new customer can be that one.
+            field.queryset = Plan.objects.filter(customer=None).exclude(status=Plan.Status.RETIRED)
             field.help_text = "A plan that is not active yet is skipped until it is."
         return field
 
     @admin.display(description="a new customer with")
     def conditions_text(self, rule: AssignmentRule) -> str:
-        conditions = " and ".join(f"{c.trait} = {c.value}" for c in rule.conditions.all())
-        return conditions or "anything"
+        return conditions_words(rule)
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.try_view)
+        return [path("try/", view, name="pricing_assignmentrule_try"), *super().get_urls()]
+
+    def try_view(self, request: HttpRequest) -> HttpResponse:
+        require(self.has_view_permission(request) and request.user.has_perm("meters.view_customer"))
+        require(request.user.has_perm("pricing.view_assignment"))
+        return try_page(self, request)
+
+
+def conditions_words(rule: AssignmentRule) -> str:
+    """ "signed up by API and country = de", "anything"."""
+    words = [f"signed up by {rule.get_customer_source_display()}"] if rule.customer_source else []
+    words += [f"{condition.trait} = {condition.value}" for condition in rule.conditions.all()]
+    return " and ".join(words) or "anything"

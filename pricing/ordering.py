@@ -1,0 +1,41 @@
+"""The order in which rules are tried and promotions are taken off."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from django.db import transaction
+
+from pricing.models import AssignmentRule, Promotion
+
+Ordered = TypeVar("Ordered", AssignmentRule, Promotion)
+
+
+@transaction.atomic
+def move(row: Ordered, *, up: bool) -> bool:
+    """Lets a rule or a promotion change places with the one before it, or behind it.
+
+    Answers whether there was one. The lock on all of them keeps two requests from giving the same position twice.
+    """
+    rows: list[Ordered] = list(type(row)._default_manager.select_for_update().order_by("position", "id"))
+    at = next((index for index, other in enumerate(rows) if other.pk == row.pk), None)
+    to = None if at is None else at + (-1 if up else 1)
+    if at is None or to is None or not 0 <= to < len(rows):
+        return False
+    positions = [other.position for other in rows]
+    if len(set(positions)) < len(positions):
+        # Promotions may share a position; then the older one comes first, and none could be put between.
+        positions = [10 * (index + 1) for index in range(len(rows))]
+    rows[at], rows[to] = rows[to], rows[at]
+    _place(rows, positions)
+    return True
+
+
+def _place(rows: Sequence[Ordered], positions: Sequence[int]) -> None:
+    """Saves row by row, as each save tells those who follow it. A rule's position is free before another takes it."""
+    changed = [(row, position) for row, position in zip(rows, positions, strict=True) if row.position != position]
+    beyond = max([*positions, *(row.position for row in rows)]) + 1
+    for offset, (row, _) in enumerate(changed):
+        type(row)._default_manager.filter(pk=row.pk).update(position=beyond + offset)
+    for row, position in changed:
+        row.position = position
+        row.save(update_fields=["position"])
