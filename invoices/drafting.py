@@ -123,8 +123,7 @@ def _usage_line(usage: ItemUsage, currency: str) -> DraftLine:
     elif rate is None:
         kind, charged = LineKind.UNPRICED, Charge(ZERO, ())
     else:
-        events = None if usage.events is None else tuple(usage.events)
-        kind, charged = LineKind.USAGE, charge(rate, usage.quantity, events)
+        kind, charged = LineKind.USAGE, charge(rate, usage.quantity, usage.events)
     return DraftLine(
         kind=kind,
         name=usage.name,
@@ -294,11 +293,10 @@ def _commitment_lines(charges: Decimal, terms: Terms) -> Iterator[DraftLine]:
     committed = terms.commitment is not None
     agreed = terms.minimum if terms.commitment is None else terms.commitment
     due = round_money(_share(agreed, terms.days, terms.of_days), terms.currency)
-    whole = terms.days == terms.of_days
-    days = {} if whole else {"days": terms.days, "of_days": terms.of_days}
+    days, of_days = (None, None) if terms.days == terms.of_days else (terms.days, terms.of_days)
     if charges < due:
         missing = EXACT.subtract(due, charges)
-        step = Step(StepKind.TRUE_UP, missing, base=charges, of=due, **days)
+        step = Step(StepKind.TRUE_UP, missing, base=charges, of=due, days=days, of_days=of_days)
         name = "Commitment" if committed else "Minimum"
         yield DraftLine(kind=LineKind.TRUE_UP, name=name, unit="", quantity=None, amount=missing, steps=(step,))
     elif committed:
@@ -306,7 +304,8 @@ def _commitment_lines(charges: Decimal, terms: Terms) -> Iterator[DraftLine]:
         added = EXACT.multiply(beyond, EXACT.subtract(terms.overage_factor, Decimal(1)))
         amount = round_money(added, terms.currency)
         if amount:
-            step = Step(StepKind.OVERAGE, added, base=beyond, of=due, factor=terms.overage_factor, **days)
+            factor = terms.overage_factor
+            step = Step(StepKind.OVERAGE, added, base=beyond, of=due, factor=factor, days=days, of_days=of_days)
             yield DraftLine(
                 kind=LineKind.OVERAGE,
                 name="Beyond the commitment",

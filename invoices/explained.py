@@ -1,11 +1,17 @@
 """The words of a stored line, for every surface that shows one."""
 
+from collections.abc import Sequence
+
 from invoices.models import InvoiceLine
 from pricing.explain import Row, describe_rate, rows, sentences
 from pricing.money import format_amount, format_money, total_of
 from pricing.rates import Step, parse_rate
 
 UNPRICED = "No rate prices this usage, so nothing is charged for it."
+REST = "all the rest"
+
+# What was used; every other line is of a fee, or computed of lines.
+USAGE = (InvoiceLine.Kind.USAGE, InvoiceLine.Kind.TRIAL, InvoiceLine.Kind.UNPRICED)
 
 
 def steps_of(line: InvoiceLine) -> list[Step]:
@@ -36,8 +42,38 @@ def notes_of(line: InvoiceLine) -> list[str]:
     return [sentence for sentence in sentences_of(line) if not any(detail in sentence for detail in told)]
 
 
+def facts_of(line: InvoiceLine) -> list[str]:
+    """How a line that is not of usage comes about, in a few words: "5 seats x $12.00 for 10 of 30 days"."""
+    told = rows_of(line)
+    if len(told) != 1:
+        return sentences_of(line)
+    amount = format_money(line.amount, line.invoice.currency)
+    return [*([told[0].detail] if told[0].detail != amount else []), *notes_of(line)]
+
+
 def rate_text_of(line: InvoiceLine) -> list[str]:
     """The rate in words, as it was when the line was computed; nothing where there was none."""
     if line.rate is None:
         return []
     return describe_rate(parse_rate(line.rate), unit=line.unit, currency=line.invoice.currency)
+
+
+def parts_of(lines: Sequence[InvoiceLine]) -> list[str]:
+    """Which part of its product item's usage each line is about: "region: eu or us", "all the rest"; empty for all."""
+    divided = {line.product_item_id for line in lines if line.where}
+    return [
+        _where_words(line) or (REST if line.kind in _PRICED_APART and line.product_item_id in divided else "")
+        for line in lines
+    ]
+
+
+# Usage in the trial is told as one, whatever filters the rates have.
+_PRICED_APART = (InvoiceLine.Kind.USAGE, InvoiceLine.Kind.UNPRICED)
+
+
+def _where_words(line: InvoiceLine) -> str:
+    return ", ".join(f"{name}: {' or '.join(texts)}" for name, texts in sorted(line.where.items()))
+
+
+def is_usage(line: InvoiceLine) -> bool:
+    return line.kind in USAGE

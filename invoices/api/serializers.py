@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from invoices.addressee import addressee_of
 from invoices.explained import sentences_of
 from invoices.models import Invoice, InvoiceLine
 from meters.aggregation import plain
@@ -20,14 +21,45 @@ class PlainDecimal(serializers.Field[Any, Any, Any, Any]):
 
 
 class LineSerializer(serializers.ModelSerializer[InvoiceLine]):
-    meter = serializers.CharField(source="product_item.meter.key")
-    quantity = PlainDecimal(read_only=True)
+    meter = serializers.CharField(
+        source="product_item.meter.key", default=None, allow_null=True, help_text="Of a line about usage."
+    )
+    where = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()),
+        help_text="Only usage whose dimensions have one of these texts; empty: all, or what other lines leave.",
+    )
+    fee = serializers.SerializerMethodField(help_text="The key of the fee that the line is about.")
+    promotion = serializers.CharField(
+        source="promotion.promotion.key", default=None, allow_null=True, help_text="Its key, of what is taken off."
+    )
+    tax_rate = serializers.CharField(
+        source="tax_rate.key", default=None, allow_null=True, help_text="The key of the tax rate, of a tax."
+    )
+    quantity = PlainDecimal(read_only=True, allow_null=True, help_text="Null where nothing is counted.")
     amount = serializers.SerializerMethodField()
     explanation = serializers.SerializerMethodField()
 
     class Meta:
         model = InvoiceLine
-        fields = ["position", "kind", "meter", "name", "unit", "quantity", "amount", "rate", "steps", "explanation"]
+        fields = [
+            "position",
+            "kind",
+            "meter",
+            "where",
+            "fee",
+            "promotion",
+            "tax_rate",
+            "name",
+            "unit",
+            "quantity",
+            "amount",
+            "rate",
+            "steps",
+            "explanation",
+        ]
+
+    def get_fee(self, line: InvoiceLine) -> str | None:
+        return line.fee_key or None
 
     def get_amount(self, line: InvoiceLine) -> str:
         return amount_text(line.amount, line.invoice.currency)
@@ -36,11 +68,22 @@ class LineSerializer(serializers.ModelSerializer[InvoiceLine]):
         return sentences_of(line)
 
 
+class AddresseeSerializer(serializers.Serializer[Any]):
+    """To whom an invoice is written; all but the name may be empty."""
+
+    name = serializers.CharField()
+    address = serializers.CharField()
+    tax_id = serializers.CharField()
+    tax_note = serializers.CharField(source="note", help_text="Printed on the invoice.")
+
+
 class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
     customer = serializers.CharField(source="customer.key")
+    billed_to = serializers.SerializerMethodField()
     plan = serializers.CharField(source="plan_version.plan.key")
     plan_version = serializers.IntegerField(source="plan_version.number")
-    total = serializers.SerializerMethodField()
+    subtotal = serializers.SerializerMethodField(help_text="The sum of all lines but taxes.")
+    total = serializers.SerializerMethodField(help_text="The sum of all lines.")
     lines = LineSerializer(many=True)
 
     class Meta:
@@ -50,12 +93,14 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
             "number",
             "status",
             "customer",
+            "billed_to",
             "plan",
             "plan_version",
             "period_start",
             "period_end",
             "time_zone",
             "currency",
+            "subtotal",
             "total",
             "usage_version",
             "usage_at",
@@ -63,6 +108,13 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
             "finalized_at",
             "lines",
         ]
+
+    @extend_schema_field(AddresseeSerializer)
+    def get_billed_to(self, invoice: Invoice) -> dict[str, Any]:
+        return dict(AddresseeSerializer(addressee_of(invoice)).data)
+
+    def get_subtotal(self, invoice: Invoice) -> str:
+        return amount_text(invoice.subtotal, invoice.currency)
 
     def get_total(self, invoice: Invoice) -> str:
         return amount_text(invoice.total, invoice.currency)
