@@ -19,13 +19,13 @@ def main() -> None:
 
     from meters.keys import create_api_key
     from meters.models import Customer, Event
-    from tests.benchmarks import dataset, hot, ingest, reads, report, servers
+    from tests.benchmarks import charges, dataset, hot, ingest, reads, report, servers
 
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--events", type=int, default=1_000_000, help="that are there beforehand")
-    parser.add_argument("--only", choices=["ingest", "hot", "reads"], help="one part")
+    parser.add_argument("--only", choices=["ingest", "hot", "reads", "charges"], help="one part")
     parser.add_argument("--write", action="store_true", help="add the result to docs/benchmarks.md")
     options = parser.parse_args()
 
@@ -34,7 +34,8 @@ def main() -> None:
     if Event.objects.exists() and not Customer.objects.filter(key="bench-0").exists():
         sys.exit("This database has events of its own; the benchmark works in an empty one.")
     meter = dataset.prepare()
-    dataset.fill(meter, options.events, say)
+    if options.only != "charges":
+        dataset.fill(meter, options.events, say)
     result = report.Report(events=Event.objects.count(), rounds=options.rounds, seconds=options.seconds)
     if options.only in (None, "ingest"):
         _, key = create_api_key(name="bench", scopes=["ingest"])
@@ -47,6 +48,8 @@ def main() -> None:
         result.hot = hot.measure()
     if options.only in (None, "reads"):
         result.reads = reads.measure()
+    if options.only in (None, "charges"):
+        result.charges = charges.measure()
     text = result.text()
     print(text)
     if options.write:

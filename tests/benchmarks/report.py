@@ -9,6 +9,7 @@ from pathlib import Path
 
 from django.db import connection
 
+from tests.benchmarks.charges import Charges
 from tests.benchmarks.ingest import Measured, Workload
 from tests.benchmarks.reads import Read
 from tests.benchmarks.servers import BASE_DIR, COPY_BATCH
@@ -35,6 +36,7 @@ class Report:
     memory: list[int] = field(default_factory=list)
     hot: tuple[int, int, int, float] | None = None
     reads: list[Read] = field(default_factory=list)
+    charges: list[Charges] = field(default_factory=list)
 
     def text(self) -> str:
         lines = [f"## {self.events / 1e6:,.1f} million events, {datetime.now(UTC):%Y-%m-%d}", "", machine(), ""]
@@ -71,6 +73,11 @@ class Report:
             lines += ["", "| read | median ms | worst ms | bar |", "|---|--:|--:|--:|"]
             for read in self.reads:
                 lines.append(f"| {read.name} | {read.median:,.1f} | {read.worst:,.1f} | {read.limit:,} |")
+        if self.charges:
+            lines += ["", "| charges, one core | a second, median | worst | bar |", "|---|--:|--:|--:|"]
+            for row in self.charges:
+                bar = f"{row.limit:,}" if row.limit else ""
+                lines.append(f"| {row.name} | {row.median:,.0f} | {row.worst:,.0f} | {bar} |")
         return "\n".join(lines) + "\n"
 
 
