@@ -1,10 +1,11 @@
-"""What the page of a plan shows beside its form: its prices in words, what they charge, and what its switch does."""
+"""What the page of a plan shows beside its form: its versions, what activating a draft changes, and private plans."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
+from django import forms
+from django.db.models import Count
 from django.http import QueryDict
 from django.utils import timezone
 
@@ -12,96 +13,95 @@ from meters.admin.base import instant
 from pricing.admin.assignments import running
 from pricing.admin.rate_form import items_to_add
 from pricing.admin.try_it import try_panel
-from pricing.explain import describe_rate
-from pricing.models import Assignment, Plan, PlanVersion, Rate
-from pricing.money import format_money, format_quantity
-from pricing.rate_models import Block, Tiered
-from pricing.rates import Rate as ParsedRate
-from pricing.rates import charge
+from pricing.admin.version_view import versions_with_contents, view_of
+from pricing.differences import Difference, differences
+from pricing.models import Assignment, Plan, PlanVersion
 
+# Of private plans on the page of their base; the list of plans has all.
+MOST_PRIVATE = 10
 
-@dataclass(frozen=True, slots=True)
-class Price:
-    """One rate for the page: in words, and what some telling quantities come to."""
-
-    rate: Rate
-    words: Sequence[str]
-    samples: Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    version: PlanVersion
-    prices: Sequence[Price]
-
-    @property
-    def active_from(self) -> str:
-        return instant(self.version.activated_at)
+MOVE, STAY = "move", "stay"
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
     """A version that another took over from; periods that began under it keep its prices."""
 
-    shown: Version
+    version: PlanVersion
+    active_from: str
     active_to: str
+    contents: int
+
+
+class ActivationForm(forms.Form):
+    """What a new version of an active plan means for those who are on the plan already."""
+
+    existing = forms.ChoiceField(
+        label="Customers on the plan",
+        choices=[(MOVE, "Move to it at their next period"), (STAY, "Stay on the version they have")],
+        widget=forms.RadioSelect,
+        initial=MOVE,
+    )
+
+    @property
+    def moves_existing(self) -> bool:
+        return bool(self.cleaned_data["existing"] == MOVE)
 
 
 def plan_page(plan: Plan, query: QueryDict) -> dict[str, Any]:
-    current = _versions(plan, [PlanVersion.Status.DRAFT, PlanVersion.Status.ACTIVE])
-    versions = {version.status: version for version in current}
-    draft, active = versions.get(PlanVersion.Status.DRAFT), versions.get(PlanVersion.Status.ACTIVE)
+    versions = versions_with_contents(plan, status__in=[PlanVersion.Status.DRAFT, PlanVersion.Status.ACTIVE])
+    by_status = {version.status: version for version in versions}
+    draft, active = by_status.get(PlanVersion.Status.DRAFT), by_status.get(PlanVersion.Status.ACTIVE)
+    drafted = view_of(draft) if draft else None
+    private = plan.private_plans.select_related("customer").order_by("key")
     return {
-        "draft": _shown(draft) if draft else None,
-        "active": _shown(active) if active else None,
+        "draft": drafted,
+        "active": view_of(active) if active else None,
+        "changes": _changes(active, draft),
+        "activation_form": ActivationForm(),
         "older": _older(plan, active),
         "items_left": draft is not None and items_to_add(draft).exists(),
         "customers": Assignment.objects.filter(running(timezone.localdate()), plan=plan).count(),
-        "can_activate": bool(active or (draft and draft.rates.all())),
+        "can_activate": bool(active or (drafted and drafted.has_contents)),
+        "private_plans": private[:MOST_PRIVATE],
+        "private_count": private.count(),
+        "following_count": private.filter(follows_base=True).count(),
         **try_panel([version for version in (active, draft) if version], query),
     }
 
 
-def _versions(plan: Plan, statuses: list[Any]) -> list[PlanVersion]:
-    found = plan.versions.filter(status__in=statuses).order_by("-number")
-    return list(found.prefetch_related("rates__product_item__meter"))
+def _changes(active: PlanVersion | None, draft: PlanVersion | None) -> Sequence[Difference] | None:
+    """What activating the draft would change; None where there is nothing to compare it to."""
+    return differences(active, draft) if active and draft else None
 
 
 def _older(plan: Plan, active: PlanVersion | None) -> list[Earlier]:
     earlier, end = [], active.activated_at if active else None
-    for version in _versions(plan, [PlanVersion.Status.SUPERSEDED]):
-        earlier.append(Earlier(_shown(version), instant(end)))
+    superseded = plan.versions.filter(status=PlanVersion.Status.SUPERSEDED).order_by("-number")
+    for version in superseded.annotate(prices=Count("rates", distinct=True), charged=Count("fees", distinct=True)):
+        contents = version.prices + version.charged
+        earlier.append(Earlier(version, instant(version.activated_at), instant(end), contents))
         end = version.activated_at
     return earlier
 
 
-def _shown(version: PlanVersion) -> Version:
-    return Version(version, [_price(rate, version.currency) for rate in version.rates.all()])
-
-
-def _price(rate: Rate, currency: str) -> Price:
-    parsed = rate.parsed
-    return Price(
-        rate=rate,
-        words=describe_rate(parsed, unit=rate.product_item.meter.unit, currency=currency),
-        samples=[
-            (format_quantity(quantity), format_money(charge(parsed, quantity).amount, currency))
-            for quantity in telling_quantities(parsed)
-        ],
+def version_page(plan: Plan, number: int, against: str) -> dict[str, Any] | None:
+    """One version whole, beside what it changed against another: by default the one before. None: no such version."""
+    numbers = list(plan.versions.order_by("-number").values_list("number", flat=True))
+    if number not in numbers:
+        return None
+    other = (
+        int(against)
+        if against in {str(known) for known in numbers}
+        else max((known for known in numbers if known < number), default=None)
     )
-
-
-def telling_quantities(rate: ParsedRate) -> list[Decimal]:
-    """Nothing, where the price begins, just past it, and well beyond."""
-    free = rate.included_units
-    model = rate.model
-    quantities = {Decimal(0), free, free + 1}
-    if isinstance(model, Block):
-        quantities |= {free + model.block_size, free + 10 * model.block_size}
-    elif isinstance(model, Tiered):
-        bounds = [tier.up_to for tier in model.tiers if tier.up_to is not None]
-        quantities |= {free + bound for bound in bounds[:3]} | {free + bound + 1 for bound in bounds[:2]}
-        quantities.add(free + 10 * bounds[-1] if bounds else 10 * free + 1000)
-    else:
-        quantities.add(10 * free or Decimal(1000))
-    return sorted(quantities)
+    versions = {v.number: v for v in versions_with_contents(plan, number__in=[number, other or number])}
+    before = versions.get(other) if other is not None and other != number else None
+    following = plan.versions.filter(number__gt=number).exclude(activated_at=None).order_by("number").first()
+    return {
+        "shown": view_of(versions[number]),
+        "before": before,
+        "changes": differences(before, versions[number]) if before else None,
+        "others": [known for known in numbers if known != number],
+        "active_to": instant(following.activated_at) if following else "",
+    }

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -8,19 +9,22 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.urls import path, reverse
+from django.urls import path
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from meters.admin.base import KeepsRows, ModelAdmin, ModelForm, chip, messages_of, require
-from pricing.admin import rate_pages
+from pricing.admin import plan_actions, plan_pages, rate_pages
 from pricing.admin.assignments import running
 from pricing.admin.plan_page import plan_page
+from pricing.admin.plan_pages import plan_url
 from pricing.models import Assignment, Plan, PlanVersion, Rate
-from pricing.plans import activate, active_version, discard_draft, draft_version, retire, set_default
+from pricing.plans import draft_version, set_default
 
 CHIPS = {Plan.Status.DRAFT: "busy", Plan.Status.ACTIVE: "good", Plan.Status.RETIRED: "quiet"}
-WAS_DEFAULT = "It was the default plan: new customers that no rule matches get no plan until you choose another."
+
+# A route below a plan, the end of its name, and what it runs.
+Routes = Mapping[str, tuple[str, Callable[..., Any]]]
 
 
 class PlanForm(ModelForm[Plan]):
@@ -32,17 +36,39 @@ class PlanForm(ModelForm[Plan]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.instance.is_private:
+            del self.fields["default_plan"]
         self.initial.setdefault("default_plan", self.instance.is_default)
+
+
+class PrivateFilter(admin.SimpleListFilter):
+    title = "customers"
+    parameter_name = "for"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("everybody", "Everybody"), ("one", "One customer")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        match self.value():
+            case "everybody":
+                return queryset.filter(base=None)
+            case "one":
+                return queryset.exclude(base=None)
+        return queryset
 
 
 @admin.register(Plan)
 class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
     form = PlanForm
-    list_display = ["key", "name", "status_chip", "customer_count", "rate_count", "is_default"]
-    list_filter = ["status"]
-    search_fields = ["key", "name"]
-    fields = ["key", "name", "description", "default_plan"]
+    list_display = ["key", "name", "status_chip", "for_whom", "customer_count", "rate_count", "is_default"]
+    list_filter = ["status", PrivateFilter]
+    list_select_related = ["customer"]
+    search_fields = ["key", "name", "customer__key", "customer__name"]
     change_form_template = "admin/pricing/plan/change_form.html"
+
+    def get_fields(self, request: HttpRequest, obj: Plan | None = None) -> Any:
+        fields = ["key", "name", "description"]
+        return fields if obj and obj.is_private else [*fields, "default_plan"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Plan | None = None) -> Any:
         return ["key"] if obj else []
@@ -65,7 +91,11 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
     def status_chip(self, plan: Plan) -> SafeString:
         return chip(str(plan.get_status_display()), CHIPS[Plan.Status(plan.status)])
 
-    @admin.display(description="rates")
+    @admin.display(description="for", ordering="customer")
+    def for_whom(self, plan: Plan) -> str:
+        return str(plan.customer) if plan.customer else "everybody"
+
+    @admin.display(description="prices")
     def rate_count(self, plan: Any) -> str:
         if plan.status == Plan.Status.DRAFT:
             return f"{plan.draft_rates} in draft"
@@ -84,8 +114,9 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
         else:
             obj.save()
             draft_version(obj)
-        if form.cleaned_data["default_plan"] != obj.is_default:
-            set_default(obj, is_default=form.cleaned_data["default_plan"])
+        is_default = form.cleaned_data.get("default_plan", obj.is_default)
+        if is_default != obj.is_default:
+            set_default(obj, is_default=is_default)
 
     def response_add(self, request: HttpRequest, obj: Plan, post_url_continue: str | None = None) -> HttpResponse:
         self.message_user(request, f"{obj} is there. Add its product items, then activate it.", messages.SUCCESS)
@@ -95,75 +126,60 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         plan = self.get_object(request, object_id)
-        context = plan_page(plan, request.GET) | {"status_chip": self.status_chip(plan)} if plan else {}
+        context = self._page_context(request, plan) if plan else {}
         context["show_save_and_add_another"] = False
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    def _page_context(self, request: HttpRequest, plan: Plan) -> dict[str, Any]:
+        page = plan_page(plan, request.GET)
+        private = [(private, self.status_chip(private)) for private in page["private_plans"]]
+        own = {"status_chip": self.status_chip(plan), "put_on_url": plan_pages.put_on_url(plan, request)}
+        return page | own | {"private_plans": private}
 
     # --- Its own pages ---
 
     def get_urls(self) -> list[Any]:
-        pages: list[tuple[str, str, Callable[..., HttpResponse]]] = [
-            ("activate/", "activate", self.activate_view),
-            ("retire/", "retire", self.retire_view),
-            ("draft/", "draft", self.draft_view),
-            ("discard/", "discard", self.discard_view),
-            ("rates/add/", "add_rate", self.add_rate_view),
-            ("rates/<int:rate_pk>/", "change_rate", self.change_rate_view),
-            ("rates/<int:rate_pk>/remove/", "remove_rate", self.remove_rate_view),
+        actions: Routes = {
+            "activate/": ("activate", plan_actions.activated),
+            "retire/": ("retire", plan_actions.retired),
+            "draft/": ("draft", plan_actions.drafted),
+            "discard/": ("discard", plan_actions.discarded),
+            "follow/": ("follow", plan_actions.followed),
+            "rates/<int:rate_pk>/remove/": ("remove_rate", plan_actions.rate_removed),
+            "rates/<int:rate_pk>/take-back/": ("take_back_rate", plan_actions.rate_taken_back),
+            "fees/<int:fee_pk>/remove/": ("remove_fee", plan_actions.fee_removed),
+            "fees/<int:fee_pk>/take-back/": ("take_back_fee", plan_actions.fee_taken_back),
+            "terms/take-back/": ("take_back_terms", plan_actions.terms_taken_back),
+        }
+        pages: Routes = {
+            "rates/add/": ("add_rate", rate_pages.rate_page),
+            "rates/<int:rate_pk>/": ("change_rate", rate_pages.rate_page),
+            "fees/add/": ("add_fee", plan_pages.fee_page),
+            "fees/<int:fee_pk>/": ("change_fee", plan_pages.fee_page),
+            "terms/": ("terms", plan_pages.terms_page),
+            "private/": ("make_private", plan_pages.private_plan_page),
+        }
+        looks: Routes = {"versions/<int:number>/": ("version", plan_pages.shown_version)}
+        kinds: list[tuple[Callable[..., HttpResponse], Routes]] = [
+            (self._action_view, actions),
+            (self._page_view, pages),
+            (self._look_view, looks),
         ]
         own = [
-            path(f"<int:pk>/{route}", self.admin_site.admin_view(view), name=f"pricing_plan_{name}")
-            for route, name, view in pages
+            path(f"<int:pk>/{route}", self.admin_site.admin_view(partial(view, run)), name=f"pricing_plan_{name}")
+            for view, routes in kinds
+            for route, (name, run) in routes.items()
         ]
         return [*own, *super().get_urls()]
 
-    def activate_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        def run(plan: Plan) -> str:
-            before, active = active_version(plan), activate(plan)
-            if before is None or before == active:
-                return f"{active} is active."
-            return f"{active} is active. Customers stay on the prices of v{before.number} until their next period."
-
-        return self._do(request, pk, run)
-
-    def retire_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        def run(plan: Plan) -> str:
-            was_default = plan.is_default
-            retire(plan)
-            done = f"{plan} is retired: no new customer gets it."
-            return f"{done} {WAS_DEFAULT}" if was_default else done
-
-        return self._do(request, pk, run)
-
-    def draft_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        def run(plan: Plan) -> str:
-            return f"{draft_version(plan)} is a draft: change its prices, then activate it."
-
-        return self._do(request, pk, run)
-
-    def discard_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        def run(plan: Plan) -> str:
-            discard_draft(plan)
-            return "The draft is discarded; the active prices stay."
-
-        return self._do(request, pk, run)
-
-    def add_rate_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return rate_pages.rate_page(self, request, self._plan(request, pk))
-
-    def change_rate_view(self, request: HttpRequest, pk: int, rate_pk: int) -> HttpResponse:
-        return rate_pages.rate_page(self, request, self._plan(request, pk), rate_pk)
-
-    def remove_rate_view(self, request: HttpRequest, pk: int, rate_pk: int) -> HttpResponse:
-        return self._do(request, pk, lambda plan: rate_pages.remove(plan, rate_pk))
-
-    def _do(self, request: HttpRequest, pk: int, run: Callable[[Plan], str]) -> HttpResponse:
+    def _action_view(self, run: Callable[..., str], request: HttpRequest, pk: int, **which: int) -> HttpResponse:
         """One change of a plan, by POST: calls the service, tells what it did or why not, and shows the plan."""
-        plan = self._plan(request, pk)
+        require(self.has_change_permission(request))
+        plan = get_object_or_404(Plan.objects.select_related("base", "customer"), pk=pk)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         try:
-            done = run(plan)
+            done = run(plan, request, **which)
         except ValidationError as error:
             self.message_user(request, messages_of(error), messages.ERROR)
         else:
@@ -171,13 +187,17 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
             self.message_user(request, done, messages.SUCCESS)
         return HttpResponseRedirect(plan_url(pk))
 
-    def _plan(self, request: HttpRequest, pk: int) -> Plan:
+    def _page_view(
+        self, page: Callable[..., HttpResponse], request: HttpRequest, pk: int, **which: int
+    ) -> HttpResponse:
         require(self.has_change_permission(request))
-        return get_object_or_404(Plan, pk=pk)
+        return page(self, request, get_object_or_404(Plan.objects.select_related("base", "customer"), pk=pk), **which)
 
-
-def plan_url(pk: int) -> str:
-    return reverse("admin:pricing_plan_change", args=[pk])
+    def _look_view(
+        self, page: Callable[..., HttpResponse], request: HttpRequest, pk: int, **which: int
+    ) -> HttpResponse:
+        require(self.has_view_permission(request))
+        return page(self, request, get_object_or_404(Plan.objects.select_related("base", "customer"), pk=pk), **which)
 
 
 def _count(rows: "QuerySet[Any]", group: str) -> Coalesce:

@@ -161,10 +161,13 @@ def test_an_earlier_version_shows_its_prices_and_when_they_were_active(staff: Cl
     staff.post(page(plan, f"rates/{rate.pk}"), NO_TIERS | {"model": "per_unit", "unit_price": "0.01"})
     response = staff.post(page(plan, "activate"), follow=True)
     assert "Basic v2 is active. Customers stay on the prices of v1 until their next period." in text(response)
-    earlier = text(response).split('<details class="earlier">')[1].split("</details>")[0]
-    assert "5,000 calls free, then $5.00 per started block of 1,000 calls" in earlier
     first, second = plan.versions.order_by("number")
-    assert f"active from {instant(first.activated_at)} to {instant(second.activated_at)}" in earlier
+    (earlier,) = response.context["older"]
+    assert (earlier.active_from, earlier.active_to) == (instant(first.activated_at), instant(second.activated_at))
+    assert page(plan, "versions/1") in text(response)
+    shown = text(staff.get(page(plan, "versions/1")))
+    assert "5,000 calls free, then $5.00 per started block of 1,000 calls" in shown
+    assert f"active from {instant(first.activated_at)} to {instant(second.activated_at)}" in shown
 
 
 def test_prices_are_changed_in_a_new_version(staff: Client) -> None:

@@ -1,0 +1,93 @@
+"""What the buttons of a plan's page do: each calls one service and answers what it did, in words.
+
+All raise ValidationError where the service refuses, and Http404 for a row of another plan.
+"""
+
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+
+from pricing.admin import rate_pages
+from pricing.admin.plan_page import ActivationForm
+from pricing.models import Fee, Plan, PlanVersion, Rate
+from pricing.plans import activate, active_version, discard_draft, draft_version, remove_fee, retire
+from pricing.private_plans import drop_override, drop_own_terms, set_follows_base
+
+WAS_DEFAULT = "It was the default plan: new customers that no rule matches get no plan until you choose another."
+
+
+def activated(plan: Plan, request: HttpRequest) -> str:
+    form = ActivationForm({"existing": "move"} | request.POST.dict())
+    if not form.is_valid():
+        raise ValidationError("Say whether the customers on the plan move to the new version or stay.")
+    before, active = active_version(plan), activate(plan, moves_existing=form.moves_existing)
+    if before is None or before == active:
+        return f"{active} is active."
+    if form.moves_existing:
+        return f"{active} is active. Customers stay on the prices of v{before.number} until their next period."
+    return f"{active} is active for new customers. Those on the plan stay on the version they have."
+
+
+def retired(plan: Plan, request: HttpRequest) -> str:
+    was_default = plan.is_default
+    retire(plan)
+    done = f"{plan} is retired: no new customer gets it."
+    return f"{done} {WAS_DEFAULT}" if was_default else done
+
+
+def drafted(plan: Plan, request: HttpRequest) -> str:
+    return f"{draft_version(plan)} is a draft: change its prices, then activate it."
+
+
+def discarded(plan: Plan, request: HttpRequest) -> str:
+    discard_draft(plan)
+    return "The draft is discarded; the active prices stay."
+
+
+def rate_removed(plan: Plan, request: HttpRequest, rate_pk: int) -> str:
+    return rate_pages.remove(plan, rate_pk)
+
+
+def rate_taken_back(plan: Plan, request: HttpRequest, rate_pk: int) -> str:
+    rate = _rate(plan, rate_pk)
+    if drop_override(rate) is None:
+        return f"{rate.product_item} is no longer in {rate.plan_version}, as in {plan.base}."
+    return f"{rate.product_item} in {rate.plan_version} costs what it costs in {plan.base}."
+
+
+def fee_removed(plan: Plan, request: HttpRequest, fee_pk: int) -> str:
+    fee = _fee(plan, fee_pk)
+    remove_fee(fee)
+    return f"{fee.name} is no longer in {fee.plan_version}."
+
+
+def fee_taken_back(plan: Plan, request: HttpRequest, fee_pk: int) -> str:
+    fee = _fee(plan, fee_pk)
+    if drop_override(fee) is None:
+        return f"{fee.name} is no longer in {fee.plan_version}, as in {plan.base}."
+    return f"{fee.name} in {fee.plan_version} is that of {plan.base}."
+
+
+def terms_taken_back(plan: Plan, request: HttpRequest) -> str:
+    draft = get_object_or_404(plan.versions, status=PlanVersion.Status.DRAFT)
+    drop_own_terms(draft, *request.POST.getlist("term"))
+    return f"These terms of {draft} are those of {plan.base}."
+
+
+def followed(plan: Plan, request: HttpRequest) -> str:
+    follows = request.POST.get("follows") == "1"
+    made = set_follows_base(plan, follows=follows)
+    if follows and made is not None:
+        return f"{plan} follows {plan.base} and is brought up to date: {made} counts from the next period."
+    if follows:
+        return f"{plan} follows {plan.base}: a new version there makes a new version here."
+    return f"{plan} stays as it is, whatever becomes of {plan.base}."
+
+
+def _rate(plan: Plan, pk: int) -> Rate:
+    rates = Rate.objects.select_related("plan_version__plan", "product_item__meter")
+    return get_object_or_404(rates, pk=pk, plan_version__plan=plan)
+
+
+def _fee(plan: Plan, pk: int) -> Fee:
+    return get_object_or_404(Fee.objects.select_related("plan_version__plan"), pk=pk, plan_version__plan=plan)
