@@ -32,7 +32,9 @@ def derive(private: Plan, base: PlanVersion, *, moves_existing: bool, now: datet
     A draft that staff are working on is brought up to date too, and stays a draft behind it. A plan that was never
     activated has nothing but that; then the answer is None. Expects the lock on the plan. Raises ValidationError.
     """
-    draft = private.versions.select_for_update(no_key=True).filter(status=PlanVersion.Status.DRAFT).first()
+    draft = (
+        private.versions.select_for_update(no_key=True, of=("self",)).filter(status=PlanVersion.Status.DRAFT).first()
+    )
     active = active_version(private)
     version = None
     if active is not None:

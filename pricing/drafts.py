@@ -12,7 +12,7 @@ from django.db import transaction
 
 from meters.models import Meter
 from pricing.inputs import check_row, known, number
-from pricing.models import Fee, PlanVersion, ProductItem, Rate
+from pricing.models import Fee, Plan, PlanVersion, ProductItem, Rate
 from pricing.money import CurrencyError, minor_units
 from pricing.rates import Rate as ParsedRate
 from pricing.rates import needs_events, parse_rate
@@ -52,7 +52,7 @@ def set_rate(
         parameters=parsed.parameters(),
         prorated=bool(prorated),
     )
-    found = version.rates.select_for_update(no_key=True).filter(product_item=product_item, where=clean).first()
+    found = version.rates.filter(product_item=product_item, where=clean).first()
     if found is not None and same_rate(found, wanted):
         return found
     inherited = _in_base(version, Rate, product_item=product_item, where=clean)
@@ -96,7 +96,7 @@ def set_fee(
     wanted = Fee(plan_version=version, key=key, name=name, kind=kind, unit=unit, prorated=bool(prorated))
     _set_fee_figures(wanted, amount, percent, quantity)
     check_row(wanted, but=["plan_version"], unique=False)
-    found = version.fees.select_for_update(no_key=True).filter(key=wanted.key).first()
+    found = version.fees.filter(key=wanted.key).first()
     if found is not None and same_fee(found, wanted):
         return found
     inherited = _in_base(version, Fee, key=wanted.key)
@@ -140,6 +140,8 @@ def set_terms(version: PlanVersion, **changes: Any) -> PlanVersion:
 
 def lock_draft(version: PlanVersion) -> PlanVersion:
     """The draft as it is now, held against a concurrent activation. Raises ValidationError where it is none."""
+    # The plan before its version, as activation takes them.
+    Plan.objects.select_for_update(no_key=True).get(pk=version.plan_id)
     locked = PlanVersion.objects.select_for_update(no_key=True, of=("self",)).select_related("plan__base")
     found = locked.filter(pk=version.pk).first()
     if found is None:

@@ -49,7 +49,7 @@ def activate(plan: Plan, *, moves_existing: bool = True) -> PlanVersion:
     product items priced by another plan.
     """
     plan = _lock_family(plan)
-    draft = plan.versions.select_for_update(no_key=True).filter(status=PlanVersion.Status.DRAFT).first()
+    draft = plan.versions.select_for_update(no_key=True, of=("self",)).filter(status=PlanVersion.Status.DRAFT).first()
     active = active_version(plan)
     if draft is None and active is None:
         raise ValidationError({"plan": "The plan has no version to activate."})
