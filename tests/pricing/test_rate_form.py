@@ -7,8 +7,8 @@ from django.contrib.auth.models import User
 from django.http import QueryDict
 from django.test import Client
 
-from pricing.admin.plan_page import telling_quantities
 from pricing.admin.rate_form import RateForm
+from pricing.admin.version_view import telling_quantities
 from pricing.models import Plan, PlanVersion, ProductItem, Rate
 from pricing.plans import activate, draft_version, set_rate
 from pricing.rates import parse_rate
