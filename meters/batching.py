@@ -1,23 +1,28 @@
 """Batches that wait at the same time share a statement and its commit.
 
 Whoever comes when nobody writes goes at once, so nothing lingers; whoever comes meanwhile waits, and the next writer
-takes all that wait along (up to MAX_ROWS events). One writer at a time in each process: more would only contend for
-the same cores. The answer still means committed.
+takes all that wait along (up to MAX_ROWS events, each key once). One writer at a time in each process: more would only
+contend for the same cores. The answer still means committed.
 """
 
 import threading
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from psycopg.errors import UniqueViolation
 
-from meters import sql
+from meters import recording_sql
 from meters.signals import usage_changed
 from meters.statements import execute
 
 # Of one statement; a larger batch goes alone.
 MAX_ROWS = 5_000
+# How long, in seconds, a process takes the statement that waits for others' keys, after it has met one.
+RACED_FOR = 10
 
 COLUMNS = ("customers", "meters", "keys", "contents", "times", "dimension_sets", "values")
 # Most batches have none of these; a missing array reads as nulls.
@@ -26,12 +31,17 @@ OPTIONAL_COLUMNS = ("distinct_values", "sent_ids", "extras")
 
 @dataclass(slots=True)
 class Rows:
-    """The events of a batch as columns, each the elements of an array literal; None where all elements are null."""
+    """The events of a batch as columns, each the elements of an array literal; None where all elements are null.
+    `keys` are their customers, meters and keys, all different."""
 
-    count: int
     columns: dict[str, str | None]
+    keys: set[tuple[int, int, str]]
     customer_ids: set[int]
     received_at: datetime
+
+    @property
+    def count(self) -> int:
+        return len(self.keys)
 
 
 @dataclass(slots=True)
@@ -48,6 +58,7 @@ class _Waiting:
 _lock = threading.Lock()
 _queue: list[_Waiting] = []
 _busy = False
+_raced_until = 0.0
 
 
 def store(rows: Rows) -> set[int] | None:
@@ -82,7 +93,7 @@ def _queue_up(mine: _Waiting) -> None:
 
 
 def _lead(mine: _Waiting) -> None:
-    group = [mine, *_take_along(MAX_ROWS - mine.rows.count)]
+    group = _take_along(mine)
     try:
         _write_group(group)
     except BaseException:
@@ -97,14 +108,16 @@ def _lead(mine: _Waiting) -> None:
     _announce([waiting.rows for waiting in written], [waiting.stored for waiting in written])
 
 
-def _take_along(room: int) -> list[_Waiting]:
-    taken = 0
+def _take_along(mine: _Waiting) -> list[_Waiting]:
+    """The batch and those that wait behind it, up to the first that is too many or has a key of another."""
+    group, keys = [mine], set(mine.rows.keys)
     with _lock:
-        while taken < len(_queue) and _queue[taken].rows.count <= room:
-            room -= _queue[taken].rows.count
-            taken += 1
-        group = _queue[:taken]
-        del _queue[:taken]
+        for waiting in _queue:
+            if len(keys) + waiting.rows.count > MAX_ROWS or not keys.isdisjoint(waiting.rows.keys):
+                break
+            keys |= waiting.rows.keys
+            group.append(waiting)
+        del _queue[: len(group) - 1]
     return group
 
 
@@ -142,8 +155,9 @@ def _write(batches: Sequence[Rows]) -> list[set[int] | None]:
         used = any(rows.columns[name] is not None for rows in batches)
         parameters[name] = _array(batches, name) if used else None
     parameters["received_at"] = max(rows.received_at for rows in batches)
-    count, positions = execute(sql.RECORD_EVENTS, parameters)[0]
-    if count == sum(rows.count for rows in batches):
+    parameters["count"] = sum(rows.count for rows in batches)
+    count, positions = _record(parameters)
+    if count == parameters["count"]:
         return [None] * len(batches)
     new = set(positions or ())
     stored: list[set[int] | None] = []
@@ -152,6 +166,22 @@ def _write(batches: Sequence[Rows]) -> list[set[int] | None]:
         stored.append({position for position in range(rows.count) if first + position in new})
         first += rows.count
     return stored
+
+
+def _record(parameters: dict[str, object]) -> tuple[int, list[int] | None]:
+    """Runs the statement; where a key is stored by others at the same time, the one that waits for them."""
+    global _raced_until
+    if time.monotonic() >= _raced_until:
+        try:
+            with transaction.atomic() if connection.in_atomic_block else nullcontext():
+                (answer,) = execute(recording_sql.RECORD_EVENTS, parameters)
+                return answer
+        except IntegrityError as error:
+            if not isinstance(error.__cause__, UniqueViolation):
+                raise
+            _raced_until = time.monotonic() + RACED_FOR
+    (answer,) = execute(recording_sql.RECORD_RACED_EVENTS, parameters)
+    return answer
 
 
 def _array(batches: Sequence[Rows], name: str) -> str:

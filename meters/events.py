@@ -163,13 +163,30 @@ def _of_known_customers(facts: list[Fact], customers: Mapping[str, int], recorde
 def _store(facts: list[Fact], customers: Mapping[str, int], now: datetime, recorded: Recorded) -> None:
     times = [fact.time for fact in facts]
     partitions.ensure_span(instant(min(times)), instant(max(times)))
-    stored = batching.store(_rows(facts, customers, now))
+    firsts: list[Fact] = facts
+    repeated: list[Fact] = []
+    rows = _rows(facts, customers, now)
+    if rows.count < len(facts):
+        firsts, repeated = _apart(facts)
+        rows = _rows(firsts, customers, now)
+    stored = batching.store(rows)
     if stored is None:
-        recorded.accepted = len(facts)
+        recorded.accepted = len(firsts)
     else:
         recorded.accepted = len(stored)
-        repeated = [fact for position, fact in enumerate(facts) if position not in stored]
+        repeated += [fact for position, fact in enumerate(firsts) if position not in stored]
+    if repeated:
         _report_repeated(repeated, customers, recorded)
+
+
+def _apart(facts: list[Fact]) -> tuple[list[Fact], list[Fact]]:
+    """The first fact of each key, and the repeats."""
+    firsts: dict[tuple[str, int, str], Fact] = {}
+    repeated: list[Fact] = []
+    for fact in facts:
+        if firsts.setdefault((fact.customer, fact.meter_id, fact.key), fact) is not fact:
+            repeated.append(fact)
+    return list(firsts.values()), repeated
 
 
 def _rows(facts: Sequence[Fact], customers: Mapping[str, int], now: datetime) -> batching.Rows:
@@ -188,7 +205,7 @@ def _rows(facts: Sequence[Fact], customers: Mapping[str, int], now: datetime) ->
         "sent_ids": _optional(sent_ids),
         "extras": _optional([label.extra for label in labels]),
     }
-    return batching.Rows(len(facts), columns, set(ids), now)
+    return batching.Rows(columns, set(zip(ids, meters, keys, strict=True)), set(ids), now)
 
 
 def _optional(texts: Sequence[str | None]) -> str | None:
@@ -212,7 +229,7 @@ def _report_repeated(repeated: list[Fact], customers: Mapping[str, int], recorde
     )
     contents = {(customer, meter, key.hex): content for customer, meter, key, content in rows}
     for fact in repeated:
-        first = contents[customers[fact.customer], fact.meter_id, fact.key.replace("-", "").lower()]
+        first = contents[customers[fact.customer], fact.meter_id, fact.key.replace("-", "")]
         outcome = "duplicate" if first == fact.content else "conflict"
         if outcome == "duplicate":
             recorded.duplicate += 1

@@ -121,7 +121,7 @@ class Reader:
             self._reject(index, said_id, "", self._fault(event, event_id, time))
             return
         uuid = is_uuid(event_id)
-        key = event_id if uuid else hash128(event_id)
+        key = event_id.lower() if uuid else hash128(event_id)
         items = tuple(event.dimensions.items())
         several = isinstance(event.values, dict)
         values: Mapping[str, Decimal]
@@ -227,6 +227,6 @@ def number_in_text(text: str) -> str | None:
 
 
 def accepted_times(now: datetime, horizon: timedelta, ahead: timedelta) -> AcceptedTimes:
-    """The times that events may have, `now` being their arrival."""
+    """The times that events may have, `now` being their arrival. None is before 1970, however far the horizon."""
     arrival = now.astimezone(UTC)
-    return AcceptedTimes(arrival - horizon, arrival + ahead, arrival)
+    return AcceptedTimes(max(arrival - horizon, EPOCH), arrival + ahead, arrival)

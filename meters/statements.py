@@ -1,4 +1,4 @@
-"""Running the statements of `meters/sql.py`."""
+"""Running hand-written statements."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

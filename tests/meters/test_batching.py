@@ -65,7 +65,7 @@ def send(number: int, customer: str = "acme"):
 def poison() -> set[int] | None:
     """A batch that the database refuses; no event that passed the checks is one, so it is made by hand."""
     columns = dict.fromkeys((*batching.COLUMNS, *batching.OPTIONAL_COLUMNS), "1") | {"keys": "no-uuid"}
-    return store(Rows(1, columns, {1}, NOW))
+    return store(Rows(columns, {(1, 1, "no-uuid")}, {1}, NOW))
 
 
 def test_those_that_wait_share_a_commit_and_each_gets_its_own_answer() -> None:

@@ -1,17 +1,18 @@
 """Many senders at once: no deadlock, no lost update, each id counted once; the buckets equal the events."""
 
 import random
+import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Count, Max, Min, Sum
 from django.db.models.functions import Trunc
 
-from meters import partitions
+from meters import batching, partitions
 from meters.decoding import EventIn
 from meters.events import record_events
 from meters.models import Customer, Event, EventKey, UsageBucket, UsageVersion
@@ -132,3 +133,89 @@ def test_a_month_that_nobody_foresaw_is_made_once_by_many() -> None:
     outcomes, raised = send_at_once(batches)
     assert raised == []
     assert (outcomes["accepted"], Event.objects.count()) == (80, 80)
+
+
+@pytest.fixture(params=["looked up", "raced"])
+def statement(request, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each form of the statement that records events: the one that fails in a race, and the one that is taken then."""
+    monkeypatch.setattr(batching, "_raced_until", 0.0 if request.param == "looked up" else float("inf"))
+    monkeypatch.setattr(batching, "RACED_FOR", 0)
+
+
+@pytest.mark.usefixtures("statement")
+@pytest.mark.parametrize("customers", [["hot"], [f"c{n}" for n in range(40)]], ids=["one hot customer", "many"])
+def test_transactions_race_with_the_same_ids_in_different_order(customers: list[str]) -> None:
+    make_meter()
+    record_events([EventIn(id="first", customer=name, meter="ApiCalls", time=NOW) for name in customers], now=NOW)
+    sent = events(400, customers)
+
+    def sender(number: int) -> None:
+        mine = sent[:]
+        random.Random(number).shuffle(mine)
+        for first in range(0, len(mine), 50):
+            # Inside a transaction a batch goes alone, so that these meet in the database.
+            with transaction.atomic():
+                recorded = record_events(mine[first : first + 50], now=NOW)
+            assert recorded.accepted + recorded.duplicate == 50
+
+    assert race(*(partial(sender, number) for number in range(SENDERS))) == []
+    assert Event.objects.count() == EventKey.objects.count() == 400 + len(customers)
+    assert_buckets_equal_events()
+
+
+@pytest.mark.usefixtures("statement")
+@pytest.mark.parametrize("commits", [True, False], ids=["committed", "rolled back"])
+@pytest.mark.parametrize("inside", [True, False], ids=["in a transaction", "on its own"])
+def test_an_id_that_another_transaction_holds_counts_once(commits: bool, inside: bool) -> None:
+    make_meter()
+    record_events(events(1, ["acme"]), now=NOW)
+    first, second = EventIn(id="a", customer="acme", meter="ApiCalls", time=NOW), events(5, ["acme"])[1:]
+    held, answers = threading.Event(), []
+
+    def holder() -> None:
+        with transaction.atomic():
+            assert record_events([first], now=NOW).accepted == 1
+            held.set()
+            wait_for_a_blocked_backend()
+            transaction.set_rollback(not commits)
+
+    def sender() -> None:
+        held.wait()
+        if inside:
+            with transaction.atomic():
+                answers.append(record_events([*second, first], now=NOW))
+        else:
+            answers.append(record_events([*second, first], now=NOW))
+
+    assert race(holder, sender) == []
+    (recorded,) = answers
+    assert (recorded.accepted, recorded.duplicate) == ((4, 1) if commits else (5, 0))
+    assert Event.objects.count() == EventKey.objects.count() == 6
+    assert_buckets_equal_events()
+
+
+def wait_for_a_blocked_backend() -> None:
+    with connection.cursor() as cursor:
+        for _ in range(200):
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+            cursor.execute("SELECT pg_sleep(0.05)")
+    raise AssertionError("nobody waited")
+
+
+@pytest.mark.usefixtures("statement")
+def test_the_latest_of_a_batch_is_the_last_of_those_at_the_same_instant() -> None:
+    make_meter()
+    sent = [
+        EventIn(
+            id=f"job-{n}", customer="acme", meter="ApiCalls", value=Decimal(n), time=NOW - timedelta(seconds=n // 3)
+        )
+        for n in range(30)
+    ]
+    # The latest instant has the values 0, 1 and 2, sent in another order.
+    record_events([*sent[3:], sent[1], sent[2], sent[0]], now=NOW)
+    bucket = UsageBucket.objects.get(hour=NOW)
+    assert (bucket.count, bucket.last, bucket.last_at) == (3, Decimal(0), NOW)
+    assert bucket.last_sequence == Event.objects.get(key__isnull=False, value=0).sequence
+    assert Event.objects.order_by("sequence").last().value == 0

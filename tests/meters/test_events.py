@@ -234,3 +234,12 @@ def test_a_batch_takes_a_fixed_number_of_queries(calls: Meter, acme: Customer) -
             record_events(batch, now=NOW)
         # The statement itself is prepared and goes past Django's log: nothing else is asked of the database.
         assert len(seen) == 0, [query["sql"] for query in seen]
+
+
+def test_a_uuid_is_one_id_in_capital_and_small_letters() -> None:
+    make_meter()
+    sent = "0193A1B2-1111-7222-8333-44445555ABCD"
+    in_one = record_events([event("acme", "ApiCalls", 1, id=sent), event("acme", "ApiCalls", 1, id=sent.lower())])
+    assert (in_one.accepted, in_one.duplicate + in_one.conflict) == (1, 1)
+    later = record_events([event("acme", "ApiCalls", 1, id=sent.lower())])
+    assert (later.accepted, later.duplicate + later.conflict) == (0, 1)
