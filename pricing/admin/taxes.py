@@ -44,10 +44,10 @@ class TaxRateAdmin(ServiceAdmin, KeepsRows, ModelAdmin[TaxRate]):
         return [*fields, "state", "whose", "created"] if obj else fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: TaxRate | None = None) -> Any:
-        if obj is None:
-            return []
-        shown = ["state", "whose", "created"]
-        return ["key", "name", "percent", "is_default", *shown] if obj.retired_at else ["key", *shown]
+        return ["key", "state", "whose", "created"] if obj else []
+
+    def has_change_permission(self, request: HttpRequest, obj: TaxRate | None = None) -> bool:
+        return super().has_change_permission(request, obj) and (obj is None or obj.retired_at is None)
 
     @admin.display(description="percent", ordering="percent")
     def percentage(self, rate: TaxRate) -> str:
@@ -75,7 +75,7 @@ class TaxRateAdmin(ServiceAdmin, KeepsRows, ModelAdmin[TaxRate]):
     ) -> HttpResponse:
         rate = self.get_object(request, object_id)
         if rate is not None:
-            may = self.has_change_permission(request) and rate.retired_at is None
+            may = self.has_change_permission(request, rate)
             extra_context = {"may_retire": may, "never_changes": NEVER_CHANGES, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, extra_context)
 
