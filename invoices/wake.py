@@ -12,6 +12,7 @@ from typing import Any
 
 import redis
 from django.conf import settings
+from django.db import transaction
 
 logger = logging.getLogger(__name__)
 
@@ -49,3 +50,17 @@ def taken_up() -> None:
         _redis().delete(FLAG)
     except redis.RedisError as error:
         logger.warning("the flag in Redis stays up: %s", error)
+
+
+def wake_backtest(backtest_id: int) -> None:
+    """Sends a backtest to the workers once it is committed. Never fails; the beat finds what no message told."""
+
+    def send() -> None:
+        from invoices import backtest_tasks
+
+        try:
+            backtest_tasks.send(backtest_id)
+        except Exception as error:
+            logger.warning("no worker woken, the beat will find backtest %s: %s", backtest_id, error)
+
+    transaction.on_commit(send)
