@@ -208,12 +208,16 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Tollmeter API",
     "DESCRIPTION": (
-        "Send usage events; read usage, customers, meters and invoices.\n\n"
+        "Send usage events; set prices; read usage, customers, meters and invoices.\n\n"
         "Every call needs an API key, as `Authorization: Bearer KEY` or `X-API-KEY: KEY`. Numbers are decimal text, "
         "times are RFC 3339 with a zone, spans are half-open. Lists come a page at a time; `next` is the address of "
         "the next one. Errors are problem documents (RFC 9457) with a stable `code`."
     ),
     "VERSION": "1",
+    "ENUM_NAME_OVERRIDES": {
+        "CustomerSource": "meters.models.Customer.Source",
+        "AssignmentSource": "pricing.models.Assignment.Source",
+    },
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
@@ -222,6 +226,15 @@ SPECTACULAR_SETTINGS = {
         {"name": "usage", "description": "What the events come to."},
         {"name": "customers", "description": "Whose usage it is."},
         {"name": "meters", "description": "What is counted, and how."},
+        {"name": "product-items", "description": "What is sold."},
+        {"name": "plans", "description": "What it costs: versions, rates, fees."},
+        {"name": "assignments", "description": "Who is on which plan, and since when."},
+        {"name": "assignment-rules", "description": "Which plan a new customer gets."},
+        {"name": "assignment-log", "description": "What was done to assignments, and by whom."},
+        {"name": "promotions", "description": "What can be taken off."},
+        {"name": "applied-promotions", "description": "Who gets it."},
+        {"name": "tax-rates", "description": "What is added."},
+        {"name": "billing-profiles", "description": "Whom invoices are written to, and with which taxes."},
         {"name": "invoices", "description": "What is owed, and why."},
     ],
 }
@@ -241,6 +254,11 @@ CELERY_BEAT_SCHEDULE = {
     # The sweep finds whatever no message came for. `expires` keeps ticks from piling up without a worker.
     "sweep": {"task": "invoices.tasks.sweep", "schedule": 2.0, "options": {"expires": 4}},
     "close-periods": {"task": "invoices.tasks.close_periods", "schedule": 10.0, "options": {"expires": 20}},
+    "continue-backtests": {
+        "task": "invoices.backtest_tasks.continue_backtests",
+        "schedule": 10.0,
+        "options": {"expires": 20},
+    },
     "forget-old-refusals": {"task": "meters.tasks.forget_old_refusals", "schedule": crontab(minute=27, hour="3")},
     "make-partitions": {"task": "meters.tasks.make_partitions", "schedule": crontab(minute=17, hour="*/6")},
     "forget-old-answers": {"task": "meters.tasks.forget_old_answers", "schedule": crontab(minute=27)},
