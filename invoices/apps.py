@@ -1,21 +1,42 @@
 from typing import Any
 
 from django.apps import AppConfig
-from django.db.models.signals import post_save
+from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete
 
 
 class InvoicesConfig(AppConfig):
-    """Follows assignments in the transaction that saves them, and usage by its hint."""
+    """Follows what bills are made of, in the transaction that changes it, and usage by its hint."""
 
     name = "invoices"
 
     def ready(self) -> None:
         from invoices.wake import wake
         from meters.signals import usage_changed
-        from pricing.models import Assignment, ProductItem
+        from pricing.models import (
+            AppliedPromotion,
+            Assignment,
+            AssignmentQuantity,
+            BillingProfile,
+            PlanVersion,
+            ProductItem,
+            Promotion,
+            TaxRate,
+        )
 
         post_save.connect(_assignment_saved, sender=Assignment, dispatch_uid="invoices.assignment_saved")
         post_save.connect(_item_saved, sender=ProductItem, dispatch_uid="invoices.item_saved")
+        post_save.connect(_promotion_saved, sender=Promotion, dispatch_uid="invoices.promotion_saved")
+        post_save.connect(_tax_rate_saved, sender=TaxRate, dispatch_uid="invoices.tax_rate_saved")
+        for changed in (post_save, post_delete):
+            changed.connect(_quantity_changed, sender=AssignmentQuantity, dispatch_uid="invoices.quantity_changed")
+            for of_customer in (AppliedPromotion, BillingProfile):
+                changed.connect(_of_customer_changed, sender=of_customer, dispatch_uid="invoices.of_customer_changed")
+        for field, mark in (
+            (Promotion.product_items, _items_of_promotion_changed),
+            (BillingProfile.tax_rates, _tax_rates_of_customer_changed),
+        ):
+            m2m_changed.connect(mark, sender=field.through, dispatch_uid="invoices.many_changed")
+        pre_delete.connect(_version_going, sender=PlanVersion, dispatch_uid="invoices.version_going")
         usage_changed.connect(wake, dispatch_uid="invoices.usage_changed")
 
 
@@ -25,8 +46,61 @@ def _assignment_saved(instance: Any, **_: Any) -> None:
     follow_assignment(instance)
 
 
+def _version_going(instance: Any, **_: Any) -> None:
+    from invoices.backtest import hold_backtests
+
+    hold_backtests(instance)
+
+
 def _item_saved(created: bool, **_: Any) -> None:
     from invoices.services import mark_all_stale
 
     if created:
         mark_all_stale()
+
+
+def _quantity_changed(instance: Any, **_: Any) -> None:
+    _mark(assignments=instance.assignment_id)
+
+
+def _of_customer_changed(instance: Any, **_: Any) -> None:
+    _mark(pk=instance.customer_id)
+
+
+def _promotion_saved(instance: Any, created: bool, **_: Any) -> None:
+    if not created:
+        _mark(promotions__promotion=instance.pk)
+
+
+def _tax_rate_saved(instance: Any, created: bool, **_: Any) -> None:
+    """Whom it was for before it was saved nobody knows any more; so all, but for a new one that is for nobody yet."""
+    from invoices.services import mark_all_stale
+
+    if not created or instance.is_default:
+        mark_all_stale()
+
+
+def _items_of_promotion_changed(instance: Any, action: str, reverse: bool, pk_set: Any, **_: Any) -> None:
+    if not reverse:
+        _mark(promotions__promotion=instance.pk)
+    elif action == "pre_clear":  # whom it was of is not known after it
+        _mark(promotions__promotion__product_items=instance.pk)
+    elif pk_set:
+        _mark(promotions__promotion__in=pk_set)
+
+
+def _tax_rates_of_customer_changed(instance: Any, action: str, reverse: bool, pk_set: Any, **_: Any) -> None:
+    if not reverse:
+        _mark(pk=instance.pk)
+    elif action == "pre_clear":
+        _mark(billing_profile__tax_rates=instance.pk)
+    elif pk_set:
+        _mark(pk__in=pk_set)
+
+
+def _mark(**customers: Any) -> None:
+    from django.db.models import Q
+
+    from invoices.services import mark_stale
+
+    mark_stale(Q(**customers))

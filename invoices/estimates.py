@@ -1,34 +1,36 @@
 """Looking at an invoice by day, and ahead to its end: the same `draft()` with other quantities."""
 
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Context, Decimal
-from functools import partial
 
+from invoices.adjustments import subject_of
+from invoices.computing import LineUsage, Priced, filters_of, priced_lines, product_items
 from invoices.drafting import Draft, ItemUsage, draft
 from invoices.models import Invoice
-from invoices.pricing_of import items_of
+from invoices.pricing_of import priced_version
+from invoices.subjects import Subject, frames_of, terms_of
 from meters.models import Meter
 from meters.periods import Period, windows
-from meters.usage import read_usage
+from meters.usage import Values
 from pricing.models import ProductItem
 from pricing.money import total_of
-from pricing.rates import Rate
 
 # Before this much of a period is over, what it will come to is anybody's guess.
 PROJECTION_NEEDS = timedelta(days=1)
 # Digits for the largest quantity and then some.
 ESTIMATE = Context(prec=100)
+ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class DailyCosts:
-    """What each day of a period added to the bill, up to the day that `now` is in.
+    """What the usage of each day of a period added to the bill, up to the day that `now` is in.
 
     `days` are the customer's local days; `costs` has a row for each product item, with one amount a day. The amounts
-    of an item sum to its line's. A day can lower a bill (a volume tier reached), and then its amount is negative.
+    of an item sum to its lines of usage. A day can lower a bill (a volume tier reached), and then its amount is
+    negative. Fees, promotions, a minimum and taxes are of the period and no day's; days of the trial cost nothing.
     """
 
     days: tuple[Period, ...]
@@ -41,18 +43,30 @@ class DailyCosts:
 
 
 def daily_costs(invoice: Invoice, *, now: datetime) -> DailyCosts:
-    """The bill at the end of each day minus the bill at the end of the day before, item by item."""
-    items = _priced_items(invoice)
-    period = invoice.period
-    days = [day for day in windows(period, "day", invoice.zone) if day.start <= now]
-    so_far = [Period(period.start, day.end) for day in days]
-    usage = read_usage(invoice.customer, [item.meter for item, _ in items], so_far, until=now)
-    drafts = [_draft(invoice, items, partial(usage.quantity, window=index)) for index in range(len(so_far))]
-    costs = []
-    for row in range(len(items)):
-        running = [Decimal(0), *(d.lines[row].amount for d in drafts)]
-        costs.append(tuple(total_of((after, -before)) for before, after in itertools.pairwise(running)))
-    return DailyCosts(tuple(days), tuple(item for item, _ in items), tuple(costs))
+    """The usage on the bill at the end of each day minus that at the end of the day before, item by item."""
+    subject = Subject(invoice.customer, invoice.assignment, priced_version(invoice.plan_version), invoice.period)
+    [frame] = frames_of([subject])
+    items = product_items()
+    lines = [line for line in priced_lines(subject.priced, frame, items) if line.rate is not None]
+    days = [day for day in windows(invoice.period, "day", invoice.zone) if day.start <= now]
+    charged = [day.end for day in days if day.end > frame.charged.start] if lines else []
+    usage = LineUsage(
+        [invoice.customer],
+        lines,
+        [Period(frame.charged.start, end) for end in charged],
+        filters=filters_of(subject.priced, items),
+        until=now,
+    )
+    in_trial = [ZERO] * (len(days) - len(charged))
+    rows: dict[int, list[list[Decimal]]] = {}
+    for line in lines:
+        so_far = [usage.item_usage(invoice.customer, line, window) for window in range(len(charged))]
+        running = [ZERO, *(draft([one], invoice.currency).total for one in so_far)]
+        added = [total_of((after, -before)) for before, after in itertools.pairwise(running)]
+        rows.setdefault(line.item.pk, []).append([*in_trial, *added])
+    priced = [item for item in items if item.pk in rows]
+    costs = tuple(tuple(total_of(day) for day in zip(*rows[item.pk], strict=True)) for item in priced)
+    return DailyCosts(tuple(days), tuple(priced), costs)
 
 
 def projection(invoice: Invoice, *, now: datetime) -> Draft | None:
@@ -60,32 +74,45 @@ def projection(invoice: Invoice, *, now: datetime) -> Draft | None:
 
     Sums and counts grow with time, and are rounded up to whole units. A value that holds until the next one is taken
     to hold to the end. Others (a greatest value, an average, a number of different values) are taken as they stand.
-    None within the first day of a period and after its end.
+    Where single events are priced, they are taken to come again in the same order. None within the first day that is
+    charged and after the end of the period.
     """
-    elapsed = now - invoice.period_start
+    subject = subject_of(invoice)
+    [frame] = frames_of([subject])
+    elapsed = now - frame.charged.start
     if elapsed < PROJECTION_NEEDS or now >= invoice.period_end:
         return None
-    items = _priced_items(invoice)
-    meters = [item.meter for item, _ in items]
-    usage = read_usage(invoice.customer, meters, [invoice.period], until=invoice.period_end)
-    length = invoice.period_end - invoice.period_start
-
-    def projected(meter: Meter) -> Decimal:
-        quantity = usage.quantity(meter)
-        if meter.aggregation not in (Meter.Aggregation.SUM, Meter.Aggregation.COUNT):
-            return quantity
-        seconds, passed = Decimal(int(length.total_seconds())), Decimal(int(elapsed.total_seconds()))
-        return ESTIMATE.divide(ESTIMATE.multiply(quantity, seconds), passed).to_integral_value(ROUND_CEILING, ESTIMATE)
-
-    return _draft(invoice, items, projected)
-
-
-def _priced_items(invoice: Invoice) -> list[tuple[ProductItem, Rate]]:
-    return list(items_of(invoice)[0].items())
-
-
-def _draft(invoice: Invoice, items: list[tuple[ProductItem, Rate]], quantity: Callable[[Meter], Decimal]) -> Draft:
-    return draft(
-        [ItemUsage(item.pk, item.name, item.meter.unit, quantity(item.meter), rate) for item, rate in items],
-        invoice.currency,
+    items = product_items()
+    lines = [line for line in priced_lines(subject.priced, frame, items) if line.rate is not None]
+    usage = LineUsage(
+        [invoice.customer],
+        lines,
+        [frame.charged],
+        filters=filters_of(subject.priced, items),
+        until=invoice.period_end,
     )
+    pace = _Pace(frame.charged.length, elapsed)
+    usages = [_projected(line, usage.item_usage(invoice.customer, line), pace) for line in lines]
+    return draft(usages, terms_of(subject, frame))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    length: timedelta
+    elapsed: timedelta
+
+    def ahead(self, amount: Decimal) -> Decimal:
+        """What comes to `amount` in the time that is over, in all of it; in whole units, rounded up."""
+        whole, passed = (Decimal(int(span.total_seconds())) for span in (self.length, self.elapsed))
+        product = ESTIMATE.multiply(amount, whole)
+        return ESTIMATE.divide(product, passed).to_integral_value(ROUND_CEILING, ESTIMATE)
+
+
+def _projected(line: Priced, usage: ItemUsage, pace: _Pace) -> ItemUsage:
+    if isinstance(usage.events, Values):
+        count = int(pace.ahead(Decimal(len(usage.events))))
+        again = list(itertools.islice(itertools.cycle(usage.events), count))
+        return replace(usage, events=again, quantity=total_of(again))
+    if line.item.meter.aggregation in (Meter.Aggregation.SUM, Meter.Aggregation.COUNT):
+        return replace(usage, quantity=pace.ahead(usage.quantity))
+    return usage

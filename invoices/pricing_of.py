@@ -1,43 +1,77 @@
-"""Which product items an invoice lists, and at which rate."""
+"""A plan version as bills are made of it: its rates by product item and filter, its fees and its terms."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
-from invoices.models import Invoice
-from meters.periods import Period, uncovered
-from pricing.models import ProductItem
+from pricing.models import Fee, PlanVersion
 from pricing.models import Rate as StoredRate
-from pricing.rates import Rate, parse_rate
+from pricing.rates import Rate, parse_rate, scaled
+
+Where = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PricedRate:
+    """A rate and the usage that it prices: that whose dimensions have one of the texts of each name in `where`."""
+
+    rate: Rate
+    where: Where
+    prorated: bool
+
+    def over(self, days: int, of_days: int) -> Rate:
+        """The rate of a period of which so many days are charged."""
+        return scaled(self.rate, days, of_days) if self.prorated and days != of_days else self.rate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PricedVersion:
+    """A plan version with its prices read and parsed.
+
+    `rates` has those of each product item by its id, in the order in which they are looked at: usage is priced by the
+    first that it meets. That is the one that names the most dimensions, of those the one with the fewest texts, of
+    those the older one; the rate without a filter is the last.
+    """
+
+    version: PlanVersion
+    rates: Mapping[int, tuple[PricedRate, ...]]
+    fees: tuple[Fee, ...]
+
+    @property
+    def currency(self) -> str:
+        return self.version.currency
+
+
+def priced_version(version: PlanVersion) -> PricedVersion:
+    """The prices of a version. Those of a frozen one are kept; a draft is read anew each time."""
+    return _read(version.pk) if version.is_draft else frozen_version(version.pk)
 
 
 @lru_cache(maxsize=1024)
-def rates_of(plan_version_id: int) -> dict[int, Rate]:
-    """The rates of a plan version by product item. Kept: invoices have frozen versions only."""
-    stored = StoredRate.objects.filter(plan_version_id=plan_version_id).values_list("product_item_id", "parameters")
-    return {item: parse_rate(parameters) for item, parameters in stored}
+def frozen_version(version_id: int) -> PricedVersion:
+    """The prices of a version that is frozen, kept from the first time on."""
+    return _read(version_id)
 
 
-def items_of(invoice: Invoice) -> tuple[dict[ProductItem, Rate], list[tuple[ProductItem, Period]]]:
-    """What an invoice lists, in order of name: the product items that its plan version prices with their rates, and
-    the spans of its period in which an item is priced by nothing that the customer is on.
+def forget() -> None:
+    """Reads everything anew, for tests that roll back."""
+    frozen_version.cache_clear()
 
-    Each instant of unpriced usage is on one invoice of a customer only, that of the oldest assignment of the time.
-    """
-    rates = rates_of(invoice.plan_version_id)
-    items = list(ProductItem.objects.select_related("meter").order_by("name", "id"))
-    siblings = list(
-        Invoice.objects.filter(
-            customer_id=invoice.customer_id, period_start__lt=invoice.period_end, period_end__gt=invoice.period_start
-        )
-        .exclude(assignment_id=invoice.assignment_id)
-        .exclude(status=Invoice.Status.VOID)
+
+def _read(version_id: int) -> PricedVersion:
+    version = PlanVersion.objects.select_related("plan").prefetch_related("fees").get(pk=version_id)
+    by_item: dict[int, list[tuple[tuple[int, int, int], PricedRate]]] = {}
+    for stored in StoredRate.objects.filter(plan_version=version_id):
+        where = {name: tuple(texts) for name, texts in sorted(stored.where.items())}
+        place = (-len(where), sum(map(len, where.values())), stored.pk)
+        rate = PricedRate(parse_rate(stored.parameters), where, stored.prorated)
+        by_item.setdefault(stored.product_item_id, []).append((place, rate))
+    return PricedVersion(
+        version=version,
+        rates={item: tuple(rate for _, rate in sorted(found, key=_first)) for item, found in by_item.items()},
+        fees=tuple(version.fees.all()),
     )
-    older = [sibling.period for sibling in siblings if sibling.assignment_id < invoice.assignment_id]
-    unpriced = [
-        (item, span)
-        for item in items
-        if item.pk not in rates and item.retired_at is None
-        for span in uncovered(
-            invoice.period, [*older, *(s.period for s in siblings if item.pk in rates_of(s.plan_version_id))]
-        )
-    ]
-    return {item: rates[item.pk] for item in items if item.pk in rates}, unpriced
+
+
+def _first(placed: tuple[tuple[int, int, int], PricedRate]) -> tuple[int, int, int]:
+    return placed[0]

@@ -6,8 +6,9 @@ events. Voided events are in none of them.
 """
 
 import json
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +17,7 @@ from typing import Any
 from django.utils import timezone
 
 from meters import usage_sql
-from meters.aggregation import NOTHING, TIME_WEIGHTED, Change, Part, quantity, time_weighted
+from meters.aggregation import EXACT, NOTHING, TIME_WEIGHTED, Change, Part, quantity, time_weighted
 from meters.models import RESERVED_DIMENSION, Customer, Meter
 from meters.periods import Period, floor_hour
 from meters.segments import Segments, day_segments, hour_segments
@@ -25,11 +26,14 @@ from meters.usage_sql import Shape
 
 Group = tuple[str, ...]
 Where = Mapping[str, Sequence[str]]
+# By meter: its usage is kept apart by the first of these filters that the dimensions meet.
+Filters = Mapping[int, Sequence[Where]]
 # By meter, window and group.
 Parts = dict[tuple[int, int, Group], Part]
 
 # All groups that are not kept apart. No group of the database has this text: it stores no NUL.
 OTHER: Group = ("\0",)
+ONE_VALUE = re.compile("[^,]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,25 @@ class Usage:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The values of single events in the order of their time and arrival, in the meter's unit (times its multiplier).
+
+    Kept as text, which is a tenth of the memory, and read anew by each iteration.
+    """
+
+    texts: tuple[str, ...] = ()
+    multiplier: Decimal = Decimal(1)
+
+    def __iter__(self) -> Iterator[Decimal]:
+        for text in self.texts:
+            for match in ONE_VALUE.finditer(text):
+                yield EXACT.multiply(Decimal(match[0]), self.multiplier)
+
+    def __len__(self) -> int:
+        return sum(text.count(",") + 1 for text in self.texts)
+
+
 def read_usage(
     customer: Customer,
     meters: Sequence[Meter],
@@ -81,15 +104,20 @@ def read_usage(
     *,
     group_by: Sequence[str] = (),
     where: Where | None = None,
+    filters: Filters | None = None,
     until: datetime | None = None,
 ) -> Usage:
     """Usage of these meters in each of these windows, which may overlap (a running total is windows that all start
     at once). `group_by` names dimensions; usage without one of them is in the group of the empty text. `where` says
     which texts of a dimension count, beside the meter's own conditions. A value that holds until the next one does so
     until `until` (default: now) at the latest.
+
+    With `filters` the last text of each group is the number, from 0, of the first of its meter's filters that the
+    dimensions meet, and the empty text where they meet none. So each combination of dimensions is in one group, and
+    the quantity of a group is exact for every aggregation.
     """
-    reading = _Reading("one", {"customer": customer.id}, meters, windows, group_by, where, until)
-    return reading.usage_of(None)
+    reading = _Reading("one", {"customer": customer.id}, windows, group_by, where, until, filters=filters)
+    return reading.read(meters).usage_of(None)
 
 
 def read_usage_of(
@@ -109,7 +137,7 @@ def read_usage_of(
     percentile is that of their events.
     """
     scope, ids = _scope_of(customers)
-    return _Reading(scope, ids, meters, windows, group_by, where, until, keep=keep).usage_of(None)
+    return _Reading(scope, ids, windows, group_by, where, until, keep=keep).read(meters).usage_of(None)
 
 
 def read_usages(
@@ -119,12 +147,27 @@ def read_usages(
     *,
     group_by: Sequence[str] = (),
     where: Where | None = None,
+    filters: Filters | None = None,
     until: datetime | None = None,
 ) -> dict[int, Usage]:
     """Usage of each of these customers by its id: what `read_usage` answers for each, in as many statements as one."""
     scope, ids = _scope_of(customers)
-    reading = _Reading(scope, ids, meters, windows, group_by, where, until, apart=True)
+    reading = _Reading(scope, ids, windows, group_by, where, until, filters=filters, apart=True).read(meters)
     return {customer.id: reading.usage_of(customer.id) for customer in customers}
+
+
+def read_values(
+    customers: Sequence[Customer],
+    meters: Sequence[Meter],
+    windows: Sequence[Period],
+    *,
+    filters: Filters | None = None,
+) -> dict[tuple[int, int, int, Group], Values]:
+    """The values of single events by customer's id, meter's id, window and group; see `read_usage` for windows and
+    groups. What has no event is left out. A meter that does not sum has no values that its quantity is made of.
+    """
+    scope, ids = _scope_of(customers)
+    return _Reading(scope, ids, windows, (), None, None, filters=filters, apart=True).values_of(meters)
 
 
 def _scope_of(customers: Sequence[Customer] | None) -> tuple[str, dict[str, Any]]:
@@ -140,15 +183,16 @@ class _Reading:
         self,
         scope: str,
         customers: Mapping[str, Any],
-        meters: Sequence[Meter],
         windows: Sequence[Period],
         group_by: Sequence[str],
         where: Where | None,
         until: datetime | None,
         *,
         keep: Sequence[Group] | None = None,
+        filters: Filters | None = None,
         apart: bool = False,
     ) -> None:
+        self.filters = dict(filters or {})
         self.windows = tuple(windows)
         self.group_by = tuple(group_by)
         self.until = until or timezone.now()
@@ -159,13 +203,31 @@ class _Reading:
             self.parameters["keep"] = [json.dumps(group) for group in keep]
         self.parts: dict[int | None, Parts] = defaultdict(dict)
         self.versions: dict[int | None, tuple[int, datetime]] = {}
-        self._read(meters)
 
     def usage_of(self, customer: int | None) -> Usage:
         version, at = self.versions.get(customer, (0, None))
         return Usage(self.windows, self.group_by, version, at, self.parts.get(customer, {}), self.until)
 
-    def _read(self, meters: Sequence[Meter]) -> None:
+    def values_of(self, meters: Sequence[Meter]) -> dict[tuple[int, int, int, Group], Values]:
+        segments = hour_segments(self.windows)
+        if segments.span is None or not meters:
+            return {}
+        by_id = {meter.id: meter for meter in meters}
+        shape, parameters = self._shape(meters, segments)
+        texts: dict[tuple[int, int, Group], dict[int, str]] = defaultdict(dict)
+        for customer, meter, group, segment, text in execute(usage_sql.values(shape), parameters):
+            texts[customer, meter, _group(group)][segment] = text
+        found: dict[tuple[int, int, int, Group], Values] = {}
+        for (customer, meter, group), by_segment in texts.items():
+            in_window: dict[int, list[str]] = defaultdict(list)
+            for segment, window in sorted(segments.pairs):
+                if segment in by_segment:
+                    in_window[window].append(by_segment[segment])
+            for window, some in in_window.items():
+                found[customer, meter, window, group] = Values(tuple(some), Decimal(by_id[meter].multiplier))
+        return found
+
+    def read(self, meters: Sequence[Meter]) -> "_Reading":
         kind = Meter.Aggregation
         by_kind: dict[str, list[Meter]] = defaultdict(list)
         for meter in meters:
@@ -180,6 +242,7 @@ class _Reading:
             self._read_percentiles(percentile)
         if gauges:
             self._read_gauges(gauges)
+        return self
 
     def _read_buckets(self, meters: Sequence[Meter]) -> None:
         segments = hour_segments(self.windows if meters else ())
@@ -245,6 +308,16 @@ class _Reading:
             parameters[f"condition_meter_{index}"] = meter_id
             parameters[f"condition_name_{index}"] = name
             parameters[f"condition_texts_{index}"] = list(texts)
+        index = 0
+        named: list[int] = []
+        for meter in meters:
+            for number, where in enumerate(self.filters.get(meter.id, ())):
+                parameters[f"filter_meter_{index}"], parameters[f"filter_group_{index}"] = meter.id, str(number)
+                for place, (name, texts) in enumerate(where.items()):
+                    parameters[f"filter_name_{index}_{place}"] = name
+                    parameters[f"filter_texts_{index}_{place}"] = list(texts)
+                named.append(len(where))
+                index += 1
         shape = Shape(
             self.scope,
             tuple(name == RESERVED_DIMENSION for name in self.group_by),
@@ -253,8 +326,14 @@ class _Reading:
             self.apart,
             len(segments.whole) == 1,
             bool(segments.edges),
+            tuple(named),
+            len(segments.whole) == 1 and not any(_is_inside(bound, segments.whole[0]) for bound in segments.bounds),
         )
         return shape, parameters
+
+
+def _is_inside(bound: datetime, span: Period) -> bool:
+    return span.start < bound < span.end
 
 
 def _group(texts: list[str] | None) -> Group:

@@ -15,7 +15,8 @@ class Shape:
     is the customer (else a dimension); `conditions` for each condition whether it is one meter's (else of all
     meters); `keep`: other groups are taken together; `apart`: figures of each customer on their own; `single`: the
     whole units are one span, which then is no join that would keep the read of all customers on one core; `edges`:
-    there are raw events to read at ragged bounds.
+    there are raw events to read at ragged bounds; `filters`: for each filter that usage is kept apart by, how many
+    dimensions it names; `uncut`: no bound lies within the whole units.
     """
 
     scope: str
@@ -25,6 +26,8 @@ class Shape:
     apart: bool = False
     single: bool = False
     edges: bool = False
+    filters: tuple[int, ...] = ()
+    uncut: bool = False
 
     @property
     def by_customer(self) -> bool:
@@ -33,7 +36,7 @@ class Shape:
     @property
     def by_set(self) -> bool:
         """Whether dimensions matter."""
-        return bool(self.conditions) or not all(self.group_by)
+        return bool(self.conditions or self.filters) or not all(self.group_by)
 
 
 @lru_cache(maxsize=512)
@@ -50,9 +53,11 @@ def usage(shape: Shape) -> str:
            count(*), sum(e.value), min(e.value), max(e.value), {_latest("e.occurred_at", "e.sequence", "e.value")}
     {_events(shape, "edge")}
     GROUP BY 1, 2, 3, 4"""
+    # Of one segment all buckets have its number. Said so, the planner knows that the groups are few, and uses all cores.
+    unit = "%(whole_first)s::timestamptz" if shape.uncut else "b.hour"
     return f"""
 WITH part (customer_id, meter_id, dimension_set_id, segment, count, sum, min, max, last) AS (
-    SELECT {_grain(shape, "b")}, {_segment("b.hour")},
+    SELECT {_grain(shape, "b")}, {_segment(unit)},
            sum(b.count), sum(b.sum), min(b.min), max(b.max), {_latest("b.last_at", "b.last_sequence", "b.last")}
     FROM meters_usagebucket AS b {_in_whole_spans(shape, "b.hour", "{}")}
     WHERE {_scope(shape, "b")} AND b.meter_id = ANY(%(meters)s::int[])
@@ -167,6 +172,19 @@ FROM step {_names(shape, "step")}
 GROUP BY 1, 2, 3, 4"""
 
 
+@lru_cache(maxsize=512)
+def values(shape: Shape) -> str:
+    """The values of single events in the order of their time and arrival, as one text with commas, by meter,
+    group and segment. Reads raw events by meters_event_customer_time.
+    """
+    return f"""
+SELECT {_customer(shape, "e")}, e.meter_id, {_group(shape)} AS grp, {_segment("e.occurred_at")},
+       string_agg(e.value::text, ',' ORDER BY e.occurred_at, e.sequence)
+{_events(shape, "run", _names(shape, "e"))}
+  {_where(shape, "e", word="AND")}
+GROUP BY 1, 2, 3, 4"""
+
+
 _PAIRS = "unnest(%(pair_segments)s::int[], %(pair_windows)s::int[]) AS pair (segment, w)"
 _DAY = "({} AT TIME ZONE 'UTC')::date"
 
@@ -240,8 +258,24 @@ def _group(shape: Shape) -> str:
     texts = [
         "c.key::text" if is_customer else _text(f"group_{index}") for index, is_customer in enumerate(shape.group_by)
     ]
+    if shape.filters:
+        texts.append(_filter(shape))
     group = f"ARRAY[{', '.join(texts)}]::text[]"
     return f"CASE WHEN to_jsonb({group}) = ANY(%(keep)s::jsonb[]) THEN {group} END" if shape.keep else group
+
+
+def _filter(shape: Shape) -> str:
+    """The number of the first of its meter's filters that a dimension set meets, the empty text where it meets none."""
+    cases = [
+        f"WHEN meter_id = %(filter_meter_{index})s"
+        + "".join(
+            f" AND {_text(f'filter_name_{index}_{place}')} = ANY(%(filter_texts_{index}_{place})s::text[])"
+            for place in range(names)
+        )
+        + f" THEN %(filter_group_{index})s::text"
+        for index, names in enumerate(shape.filters)
+    ]
+    return f"CASE {' '.join(cases)} ELSE '' END"
 
 
 def _where(shape: Shape, table: str, word: str = "WHERE") -> str:

@@ -24,7 +24,7 @@ def _forget() -> Iterator[None]:
     partitions.forget()
     keys.forget()
     rate_limit.forget()
-    pricing_of.rates_of.cache_clear()
+    pricing_of.forget()
 
 
 @pytest.fixture

@@ -1,0 +1,24 @@
+"""What tests of invoices begin with."""
+
+from collections.abc import Iterator
+
+import pytest
+import time_machine
+
+from meters.models import Customer
+from tests.factories import STORY_RATE, make_customer, make_meter, make_plan
+from tests.invoices.november import NOW
+
+
+@pytest.fixture
+def november() -> Iterator[time_machine.Traveller]:
+    """The clock stands in the afternoon of 22 November."""
+    with time_machine.travel(NOW, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def acme(november: None, db: None) -> Customer:
+    """A customer on the story's plan."""
+    make_plan("AwesomeIntegrationApi", {make_meter(): STORY_RATE}, is_default=True)
+    return make_customer("acme")

@@ -1,0 +1,63 @@
+"""Workers at the same time: one invoice for a period, made final once, and nothing lost."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from invoices import services
+from invoices.models import Invoice, InvoiceEvent, NumberSeries
+from tests.factories import (
+    STORY_RATE,
+    make_customer,
+    make_meter,
+    make_plan,
+    put_on,
+    run_sweep,
+    send,
+)
+from tests.racing import race
+
+
+@pytest.mark.django_db(transaction=True)
+class TestRaces:
+    @pytest.fixture
+    def old(self) -> Invoice:
+        """An invoice whose grace time is over."""
+        customer = make_customer("acme")
+        plan = make_plan("Basic", {make_meter(): STORY_RATE})
+        today = datetime.now(UTC).date()
+        first = (today.replace(day=1) - timedelta(days=40)).replace(day=1)
+        put_on(customer, plan, first)
+        return customer.invoices.order_by("period_start")[0]
+
+    def test_many_workers_make_one_final_invoice(self, old: Invoice) -> None:
+        send("acme", "ApiCalls", 12300, time=old.period_start)
+        jobs = [lambda: services.close(old.pk), lambda: services.recalculate(old.pk)] * 3
+        assert race(*jobs) == []
+        old.refresh_from_db()
+        assert (old.status, old.total, old.lines.count()) == (Invoice.Status.FINAL, 40, 1)
+        assert InvoiceEvent.objects.filter(invoice=old, kind="finalized").count() == 1
+        assert NumberSeries.objects.get().last == 1
+
+    def test_many_workers_open_one_invoice(self, old: Invoice) -> None:
+        assignment = old.assignment
+        Invoice.objects.all().delete()
+        assert race(*[lambda: services.open_invoices(assignment)] * 4) == []
+        starts = list(Invoice.objects.values_list("period_start", flat=True))
+        assert len(starts) == len(set(starts)) >= 2
+
+    def test_events_and_recalculation_at_once_lose_nothing(self, old: Invoice) -> None:
+        live = Invoice.objects.filter(status="open").order_by("-period_start")[0]
+
+        def send_some() -> None:
+            for _ in range(20):
+                send("acme", "ApiCalls", 100)
+
+        def recalculate_some() -> None:
+            for _ in range(20):
+                services.recalculate(live.pk)
+
+        assert race(send_some, send_some, send_some, recalculate_some, recalculate_some) == []
+        run_sweep()
+        live.refresh_from_db()
+        assert (live.lines.get().quantity, live.total) == (6000, 5)
