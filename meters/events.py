@@ -114,7 +114,7 @@ def _record(
     facts = _read(events, meters, now, recorded, only_customer, spare_id)
     if facts:
         customers = catalogue.customer_ids({fact.customer for fact in facts})
-        facts = _of_known_customers(facts, customers, recorded)
+        facts = _of_known_customers(facts, customers, events, recorded)
     if facts:
         _store(facts, customers, now, recorded)
         used = {fact.meter for fact in facts}
@@ -145,7 +145,9 @@ def _read(
     return reader.facts
 
 
-def _of_known_customers(facts: list[Fact], customers: Mapping[str, int], recorded: Recorded) -> list[Fact]:
+def _of_known_customers(
+    facts: list[Fact], customers: Mapping[str, int], events: Sequence[EventIn | Rejection], recorded: Recorded
+) -> list[Fact]:
     known: list[Fact] = []
     for fact in facts:
         if fact.customer in customers:
@@ -156,7 +158,9 @@ def _of_known_customers(facts: list[Fact], customers: Mapping[str, int], recorde
                 rejection = Rejection(
                     "invalid", "/customer", "A customer's key is printable text without spaces around."
                 )
-            recorded.reject(fact.event_index, fact.event_id, fact.meter, rejection)
+            # Its id as it was sent: one that was made for it means nothing to anybody.
+            sent = events[fact.event_index].id
+            recorded.reject(fact.event_index, sent if isinstance(sent, str) else "", fact.meter, rejection)
     return known
 
 

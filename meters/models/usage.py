@@ -2,7 +2,8 @@
 
 The tables that grow with usage (`EventKey`, `Event`, `UsageBucket`, `UsageDistinct`, `UsageVersion`) have
 `customer_id` first in their key and no database foreign keys, so that the same schema can be distributed by
-customer. Their tables are made by hand-written SQL in the migrations, and written by the statements of `meters/*_sql.py` alone.
+customer. Their tables are made by hand-written SQL in the migrations, and written by the statements of
+`meters/*_sql.py` alone.
 """
 
 from typing import Any

@@ -9,12 +9,9 @@ import pytest
 import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from rest_framework.test import APIClient
 
 from meters import statements
 from meters.events import record_events
-from meters.keys import create_api_key
-from meters.models import ApiKey, Customer
 from tests.factories import event, json_event, make_customer, make_meter, send
 
 pytestmark = pytest.mark.django_db
@@ -44,14 +41,6 @@ def read(api):
 
 def values(answer: dict[str, Any]) -> list[str]:
     return [row["value"] for row in answer["data"]]
-
-
-def restricted(customer: Customer, *scopes: str) -> APIClient:
-    _, text = create_api_key(name="theirs", scopes=list(scopes))
-    ApiKey.objects.filter(name="theirs").update(customer=customer)
-    client = APIClient()
-    client.credentials(HTTP_X_API_KEY=text)
-    return client
 
 
 class TestSpans:
@@ -339,48 +328,6 @@ class TestTheRestIsExact:
         first, other = read(meter=meter, group_by="region", top=1)["data"]
         assert (first["other"], other["other"], other["group"]) == (False, True, {})
         return first["group"]["region"], first["value"], other["value"]
-
-
-class TestWhoMayRead:
-    @pytest.fixture(autouse=True)
-    def _two(self) -> None:
-        make_meter()
-        for key, value in (("acme", 5), ("globex", 70)):
-            make_customer(key)
-            send(key, "ApiCalls", value, time=NOW)
-
-    @pytest.mark.parametrize("query", [{}, {"customer": "acme"}, {"group_by": "customer"}], ids=str)
-    def test_a_key_of_one_customer_reads_that_one(self, query: dict) -> None:
-        client = restricted(Customer.objects.get(key="acme"), "read")
-        for answer in (
-            client.get("/v1/usage", {"meter": "ApiCalls"} | query),
-            client.post("/v1/usage", {"meter": "ApiCalls"} | query, format="json"),
-        ):
-            assert answer.status_code == 200
-            assert (values(answer.json()), answer.json()["customers"]) == (["5"], ["acme"])
-            assert answer.json()["total"]["value"] == "5"
-
-    @pytest.mark.parametrize("customer", ["globex", "nobody", "ACME", ["acme", "globex"]], ids=str)
-    def test_and_no_other_whether_it_exists_or_not(self, customer: Any) -> None:
-        client = restricted(Customer.objects.get(key="acme"), "read")
-        query = {"meter": "ApiCalls", "customer": customer}
-        for answer in (client.get("/v1/usage", query), client.post("/v1/usage", query, format="json")):
-            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden_customer")
-            assert "globex" not in answer.content.decode()
-
-    def test_the_zone_of_a_key_of_one_customer_is_the_customers(self) -> None:
-        client = restricted(make_customer("berlin", time_zone="Europe/Berlin"), "read")
-        assert client.get("/v1/usage", {"meter": "ApiCalls"}).json()["time_zone"] == "Europe/Berlin"
-
-    @pytest.mark.parametrize("scopes", [("ingest",), ("write",), ("ingest", "write")], ids=str)
-    @pytest.mark.parametrize("method", ["get", "post"])
-    def test_reading_needs_its_scope(self, api, scopes: tuple[str, ...], method: str) -> None:
-        answer = getattr(api(*scopes), method)("/v1/usage", {"meter": "ApiCalls"}, format="json")
-        assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
-
-    def test_a_stranger_reads_nothing(self) -> None:
-        for answer in (APIClient().get("/v1/usage?meter=ApiCalls"), APIClient().post("/v1/usage", {}, format="json")):
-            assert (answer.status_code, answer["Content-Type"]) == (401, "application/problem+json")
 
 
 def test_what_was_answered_is_read(api) -> None:

@@ -75,6 +75,8 @@ class TestOneEvent:
             "unknown_customer",
             "/customer",
         )
+        # It had no id; one that was made for it is told to nobody.
+        assert recorded.outcomes[0].id == ""
         assert not Customer.objects.exists()
 
     def test_keeps_numbers_exact(self, calls: Meter, acme: Customer) -> None:
