@@ -69,7 +69,7 @@ class TestOneEvent:
 
     def test_of_an_unknown_customer_can_be_refused(self, calls: Meter, settings: object) -> None:
         settings.INGEST_CREATES_CUSTOMERS = False  # type: ignore[attr-defined]
-        recorded = send("stranger", "ApiCalls", time=NOW, now=NOW)
+        recorded = record_events([EventIn(customer="stranger", meter="ApiCalls", time=NOW)], now=NOW)
         assert (recorded.rejected, recorded.outcomes[0].code, recorded.outcomes[0].pointer) == (
             1,
             "unknown_customer",
