@@ -7,6 +7,7 @@ from meters.api.docs import docs
 
 urlpatterns = [
     path("", include("meters.api.urls")),
+    path("", include("pricing.api.urls")),
     path("", include("invoices.api.urls")),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", docs, name="api-docs"),

@@ -217,6 +217,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "CustomerSource": "meters.models.Customer.Source",
         "AssignmentSource": "pricing.models.Assignment.Source",
+        "PlanVersionStatus": "pricing.models.PlanVersion.Status",
+        "BacktestStatus": "invoices.models.Backtest.Status",
     },
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

@@ -12,6 +12,17 @@ from meters.metering import save_meter
 from meters.models import Customer, Meter
 
 
+class Strict(serializers.Serializer[Any]):
+    """Refuses members that it does not know: not understood, they would change other than what was meant."""
+
+    unknown = "There is no such member."
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
+            raise serializers.ValidationError(dict.fromkeys(unknown, self.unknown))
+        return super().to_internal_value(data)
+
+
 class ByKey(serializers.SlugRelatedField[Any]):
     """A customer or a meter, named by its key."""
 

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from meters.aggregation import plain
 from meters.api.event_log import by_api_name, time_text
-from meters.api.serializers import ByKey
+from meters.api.serializers import ByKey, Strict
 from meters.event_log import STATES, EventQuery
 from meters.models import ApiKey, Customer, Meter, VoidRecord
 from meters.voiding import (
@@ -38,17 +38,6 @@ FILTER = {
     "to": "2026-11-22T14:00:00Z",
     "dimensions": {"source": "crm"},
 }
-
-
-class Strict(serializers.Serializer[Any]):
-    """Refuses members that it does not know: not understood, they would void more than was meant."""
-
-    unknown = "There is no such member."
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
-            raise serializers.ValidationError(dict.fromkeys(unknown, self.unknown))
-        return super().to_internal_value(data)
 
 
 class RefSerializer(Strict):

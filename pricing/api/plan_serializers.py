@@ -1,0 +1,218 @@
+"""The JSON of plans: versions, rates and fees. What may be is the services' to say; their errors come by field."""
+
+from typing import Any
+
+from django.db import transaction
+from rest_framework import serializers
+
+from meters.api.serializers import ByKey, ConditionsField, NumberField, Strict
+from meters.models import Customer
+from pricing.api.fields import WHOLE, ItemByKey, KeyOf, below, rate_faults
+from pricing.api.rate_schema import ParametersField
+from pricing.explain import describe_rate
+from pricing.models import Fee, Plan, PlanVersion, ProductItem, Rate
+from pricing.plans import draft_version, set_default, set_fee, set_rate, set_terms
+from pricing.private_plans import set_follows_base
+
+
+class ProductItemSerializer(Strict, serializers.ModelSerializer[ProductItem]):
+    meter = KeyOf()
+    unit = serializers.CharField(source="meter.unit", read_only=True)
+
+    class Meta:
+        model = ProductItem
+        fields = ["meter", "name", "unit", "created_at", "retired_at"]
+        read_only_fields = ["created_at", "retired_at"]
+
+
+class PlanSerializer(Strict, serializers.ModelSerializer[Plan]):
+    base = KeyOf(allow_null=True, help_text="Of a private plan: the plan that it was made of.")
+    customer = KeyOf(allow_null=True, help_text="Of a private plan: whose it is.")
+    active_version = serializers.IntegerField(read_only=True, allow_null=True, help_text="Its number.")
+    draft_version = serializers.IntegerField(read_only=True, allow_null=True, help_text="Its number.")
+
+    class Meta:
+        model = Plan
+        fields = [
+            "key",
+            "name",
+            "description",
+            "status",
+            "is_default",
+            "base",
+            "customer",
+            "follows_base",
+            "active_version",
+            "draft_version",
+            "created_at",
+        ]
+        read_only_fields = ["status", "created_at"]
+        # There is one default plan, but a new one takes the place of the old one.
+        extra_kwargs: dict[str, Any] = {"is_default": {"validators": []}}
+
+    def validate_key(self, key: str) -> str:
+        if self.instance is not None and key != self.instance.key:
+            raise serializers.ValidationError("The key of a plan never changes.")
+        return key
+
+    def validate_follows_base(self, follows: bool) -> bool:
+        if self.instance is None or not self.instance.is_private:
+            raise serializers.ValidationError("Only a private plan follows another one.")
+        return follows
+
+    @transaction.atomic
+    def create(self, validated_data: dict[str, Any]) -> Plan:
+        is_default = validated_data.pop("is_default", False)
+        plan = Plan.objects.create(**validated_data)
+        draft_version(plan)
+        if is_default:
+            set_default(plan, is_default=True)
+        return plan
+
+    @transaction.atomic
+    def update(self, instance: Plan, validated_data: dict[str, Any]) -> Plan:
+        validated_data.pop("key", None)
+        is_default = validated_data.pop("is_default", instance.is_default)
+        follows = validated_data.pop("follows_base", instance.follows_base)
+        for name, value in validated_data.items():
+            setattr(instance, name, value)
+        instance.save(update_fields=list(validated_data))
+        if is_default != instance.is_default:
+            set_default(instance, is_default=is_default)
+        if follows != instance.follows_base:
+            set_follows_base(instance, follows=follows)
+        return instance
+
+
+class PrivatePlanSerializer(Strict):
+    customer = ByKey(queryset=Customer.objects.all(), help_text="Whose it is to be.")
+    key = serializers.CharField(
+        max_length=100, required=False, help_text="Left out: made of the keys of the plan and of the customer."
+    )
+    follows_base = serializers.BooleanField(
+        default=True, help_text="Whether a new version of this plan makes one of the private plan."
+    )
+
+
+class RateSerializer(Strict, serializers.ModelSerializer[Rate]):
+    product_item = ItemByKey(help_text="The key of its meter.")
+    where = ConditionsField(
+        required=False, help_text="Prices only the usage whose dimensions match. Empty: all the rest."
+    )
+    parameters = ParametersField()
+    in_words = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Rate
+        fields = ["id", "product_item", "where", "parameters", "prorated", "is_override", "in_words"]
+        read_only_fields = ["is_override"]
+
+    def get_in_words(self, rate: Rate) -> list[str]:
+        unit = rate.product_item.meter.unit
+        return describe_rate(rate.parsed, unit=unit, currency=rate.plan_version.currency)
+
+    def validate_where(self, where: dict[str, list[str]]) -> dict[str, list[str]]:
+        return {name: sorted(set(texts)) for name, texts in where.items()}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if self.instance is not None:
+            for name in ("product_item", "where"):
+                if name in attrs and attrs[name] != getattr(self.instance, name):
+                    raise serializers.ValidationError({name: "A rate keeps it; make another one."})
+        return attrs
+
+    def create(self, validated_data: dict[str, Any]) -> Rate:
+        with rate_faults():
+            return set_rate(
+                validated_data["plan_version"],
+                product_item=validated_data["product_item"],
+                parameters=validated_data["parameters"],
+                where=validated_data.get("where", {}),
+                prorated=validated_data.get("prorated", False),
+            )
+
+    def update(self, instance: Rate, validated_data: dict[str, Any]) -> Rate:
+        with rate_faults():
+            return set_rate(
+                instance.plan_version,
+                product_item=instance.product_item,
+                parameters=validated_data.get("parameters", instance.parameters),
+                where=instance.where,
+                prorated=validated_data.get("prorated", instance.prorated),
+            )
+
+
+# What a new fee has where nothing is said.
+FEE_DEFAULTS: dict[str, Any] = {"kind": Fee.Kind.RECURRING, "amount": None, "percent": None}
+FEE_FIELDS = ("name", "kind", "amount", "percent", "quantity", "unit", "prorated")
+
+
+class FeeSerializer(Strict, serializers.ModelSerializer[Fee]):
+    amount = NumberField(required=False, allow_null=True, help_text="Of one, for a whole period.")
+    percent = NumberField(required=False, allow_null=True, help_text="Of usage and other fees; of the kind percent.")
+    quantity = NumberField(
+        required=False, help_text="How many, for example seats, where an assignment does not say otherwise."
+    )
+
+    class Meta:
+        model = Fee
+        fields = ["key", *FEE_FIELDS, "is_override"]
+        read_only_fields = ["is_override"]
+
+    def validate_key(self, key: str) -> str:
+        if self.instance is not None and key != self.instance.key:
+            raise serializers.ValidationError("The key of a fee never changes.")
+        return key
+
+    def create(self, validated_data: dict[str, Any]) -> Fee:
+        version = validated_data.pop("plan_version")
+        with below(WHOLE):
+            return set_fee(version, **FEE_DEFAULTS | validated_data)
+
+    def update(self, instance: Fee, validated_data: dict[str, Any]) -> Fee:
+        validated_data.pop("key", None)
+        now = {name: getattr(instance, name) for name in FEE_FIELDS}
+        if validated_data.get("kind", instance.kind) != instance.kind:
+            now |= {"amount": None, "percent": None}  # a figure of the kind that it was would be refused
+        with below(WHOLE):
+            return set_fee(instance.plan_version, key=instance.key, **now | validated_data)
+
+
+class VersionSerializer(Strict, serializers.ModelSerializer[PlanVersion]):
+    plan = KeyOf()
+    minimum = NumberField(required=False, help_text="What a whole period comes to at least, before tax.")
+    commitment = NumberField(
+        required=False,
+        allow_null=True,
+        help_text="Like a minimum; what goes beyond it is charged times the overage factor.",
+    )
+    overage_factor = NumberField(required=False, help_text="For example 1.25.")
+    overridden_terms = serializers.ListField(
+        child=serializers.CharField(),
+        read_only=True,
+        help_text="Of a private plan: the terms that are the customer's own.",
+    )
+    rates = RateSerializer(many=True, read_only=True)
+    fees = FeeSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = PlanVersion
+        fields = [
+            "plan",
+            "number",
+            "status",
+            "currency",
+            *PlanVersion.TERMS,
+            "moves_existing",
+            "overridden_terms",
+            "created_at",
+            "activated_at",
+            "rates",
+            "fees",
+        ]
+        read_only_fields = ["number", "status", "moves_existing", "created_at", "activated_at"]
+
+    def update(self, instance: PlanVersion, validated_data: dict[str, Any]) -> PlanVersion:
+        with below(WHOLE):
+            set_terms(instance, **validated_data)
+        return instance
