@@ -9,7 +9,7 @@ from invoices.computing import product_items
 from invoices.drafting import Draft, DraftLine, ItemUsage, draft
 from invoices.models import Invoice, InvoiceLine
 from invoices.pricing_of import PricedRate, PricedVersion
-from pricing.models import Fee, ProductItem
+from pricing.models import Fee, ProductItem, TaxRate
 from pricing.money import total_of
 from pricing.rates import needs_events
 from pricing.terms import FeeTerms, TaxTerms, Terms
@@ -87,15 +87,23 @@ def rate_for(priced: PricedVersion, item: ProductItem, dimensions: Mapping[str, 
     return None
 
 
-def invoice_lines(made: Draft, currency: str) -> list[InvoiceLine]:
+def invoice_lines(made: Draft, currency: str, *, tax_rates: Sequence[TaxRate] = ()) -> list[InvoiceLine]:
     """The lines as an invoice would have them, unsaved: whatever words an invoice's line has words them too."""
     invoice = Invoice(currency=currency, subtotal=made.subtotal, total=made.total)
     items = {item.pk: item for item in product_items()}
-    return [_invoice_line(invoice, position, line, items) for position, line in enumerate(made.lines, start=1)]
+    taxes = {rate.pk: rate for rate in tax_rates}
+    return [_invoice_line(invoice, position, line, items, taxes) for position, line in enumerate(made.lines, start=1)]
 
 
-def _invoice_line(invoice: Invoice, position: int, line: DraftLine, items: Mapping[int, ProductItem]) -> InvoiceLine:
+def _invoice_line(
+    invoice: Invoice,
+    position: int,
+    line: DraftLine,
+    items: Mapping[int, ProductItem],
+    taxes: Mapping[int, TaxRate],
+) -> InvoiceLine:
     return InvoiceLine(
+        tax_rate=None if line.tax_rate_id is None else taxes[line.tax_rate_id],
         invoice=invoice,
         position=position,
         kind=line.kind,

@@ -1,10 +1,21 @@
 """The API of `invoices`."""
 
+from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
+from invoices.api.backtests import BacktestViewSet
+from invoices.api.estimates import PlanEstimateView
 from invoices.api.views import InvoiceViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("invoices", InvoiceViewSet, basename="invoice")
 
-urlpatterns = router.urls
+BACKTESTS = "plans/<str:key>/backtests"
+
+urlpatterns = [
+    path("plans/<str:key>/estimate", PlanEstimateView.as_view(), name="plan-estimate"),
+    path(BACKTESTS, BacktestViewSet.as_view({"get": "list", "post": "create"}), name="backtests"),
+    path(f"{BACKTESTS}/<int:pk>", BacktestViewSet.as_view({"get": "retrieve"}), name="backtest"),
+    path(f"{BACKTESTS}/<int:pk>/rows", BacktestViewSet.as_view({"get": "rows"}), name="backtest-rows"),
+    path("", include(router.urls)),
+]
