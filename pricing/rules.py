@@ -39,7 +39,7 @@ def default_plan() -> Plan | None:
 
 
 def try_rules(customers: Iterable[Customer]) -> list[Tried]:
-    """What each customer would get if it were new, without any effect. Three queries, however many there are."""
+    """What each customer would get if it were new, without any effect. As many queries for one as for many."""
     customers = list(customers)
     rules, default = _rules(), default_plan()
     # Roughly today, because days end at another instant in each zone; exactly below.
