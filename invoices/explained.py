@@ -43,12 +43,15 @@ def notes_of(line: InvoiceLine) -> list[str]:
 
 
 def facts_of(line: InvoiceLine) -> list[str]:
-    """How a line that is not of usage comes about, in a few words: "5 seats x $12.00 for 10 of 30 days"."""
+    """How a line that is not of usage comes about, in few words: "5 seats x $12.00 for 10 of 30 days".
+
+    Nothing where the amount says it all, as of a whole fee of one.
+    """
     told = rows_of(line)
     if len(told) != 1:
         return sentences_of(line)
     amount = format_money(line.amount, line.invoice.currency)
-    return [*([told[0].detail] if told[0].detail != amount else []), *notes_of(line)]
+    return [row.detail for row in told if row.detail != amount]
 
 
 def rate_text_of(line: InvoiceLine) -> list[str]:

@@ -44,6 +44,11 @@ def period_words(period: Period, zone: ZoneInfo) -> str:
     return f"{day_words(first)} – {day_words(last)}"
 
 
+def every_words(interval: str, count: int) -> str:
+    """ "every month", "every 2 weeks"."""
+    return f"every {interval}" if count == 1 else f"every {count} {interval}s"
+
+
 def days_in(period: Period, zone: ZoneInfo) -> int:
     """How many local days a period has."""
     return (last_day(period, zone) - local_date(period.start, zone)).days + 1

@@ -1,4 +1,4 @@
-"""The demo: AwesomeIntegrationApi with its plans, four customers, and some months behind them.
+"""The demo: AwesomeIntegrationApi with its plans, five customers, and some months behind them.
 
 Everything comes in as it would in life, through the services; only the clock is told what day it is.
 """
@@ -23,20 +23,25 @@ from meters.metering import save_meter
 from meters.models import Customer, Meter
 from meters.periods import local_midnight
 from portal.models import Membership
-from pricing.assignments import assign, matching_rule
-from pricing.models import Assignment, AssignmentRule, Plan
-from pricing.plans import activate, draft_version, set_rate
+from pricing.assignments import assign, set_quantity
+from pricing.models import Assignment, AssignmentRule, Plan, ProductItem
+from pricing.plans import activate, draft_version, set_fee, set_rate, set_terms
+from pricing.promotions import apply_promotion, save_promotion
+from pricing.rules import matching_rule
+from pricing.taxes import save_tax_rate, set_billing_profile
 
 MONTHS = 3
 PASSWORD = "tollmeter"  # noqa: S105 (of a demo that listens on this machine alone, and printed at its start)
 STAFF = "staff"
+SEATS = "seats"
 BATCH = 1000
 SYSTEMS = ("crm", "shop", "erp", "warehouse", "mailing", "ledger")
 
 
 @dataclass(frozen=True)
 class DemoCustomer:
-    """A customer of the demo; `jobs` is how many it runs on a working day, `records` what one moves at most."""
+    """A customer of the demo; `jobs` is how many it runs on a working day, `records` what one moves at most, `days`
+    since when it is one (None: from the beginning of the demo's months)."""
 
     key: str
     name: str
@@ -45,13 +50,15 @@ class DemoCustomer:
     time_zone: str
     jobs: int
     records: int
+    days: int | None = None
 
 
 CUSTOMERS = (
     DemoCustomer("acme", "Acme Retail", "anna@acme.example", {"tier": "standard"}, "", 20, 50),
-    DemoCustomer("globex", "Globex Logistics", "george@globex.example", {"tier": "standard"}, "Europe/Berlin", 12, 25),
+    DemoCustomer("globex", "Globex Logistics", "george@globex.example", {"tier": "standard"}, "Europe/Berlin", 40, 25),
     DemoCustomer("initech", "Initech", "ines@initech.example", {"tier": "scale"}, "America/New_York", 30, 120),
     DemoCustomer("umbrella", "Umbrella Health", "uma@umbrella.example", {"tier": "standard"}, "Asia/Kolkata", 2, 25),
+    DemoCustomer("hooli", "Hooli", "hugo@hooli.example", {"tier": "weekly"}, "America/Los_Angeles", 15, 40, days=10),
 )
 
 
@@ -66,20 +73,22 @@ def fill(now: datetime) -> None:
     meters = make_meters()
     customers = [(demo, make_customer(demo)) for demo in CUSTOMERS]
     make_plans(meters)
-    first = first_day(now)
-    for _, customer in customers:
+    for demo, customer in customers:
         rule = matching_rule(customer)
         plan = rule.plan if rule else Plan.objects.get(is_default=True)
         source = Assignment.Source.RULE if rule else Assignment.Source.DEFAULT
-        assign(customer=customer, plan=plan, starts_on=first, source=source, rule=rule)
+        assign(customer=customer, plan=plan, starts_on=first_day(demo, now), source=source, rule=rule)
     for demo, customer in customers:
-        send_history(demo, customer, first, now)
+        send_history(demo, customer, first_day(demo, now), now)
+    make_agreements(now)
     make_invoices(now)
     make_people()
 
 
-def first_day(now: datetime) -> date:
-    """The first of the month MONTHS before this one."""
+def first_day(demo: DemoCustomer, now: datetime) -> date:
+    """The first of the month MONTHS before this one, or so many days ago."""
+    if demo.days is not None:
+        return now.date() - timedelta(days=demo.days)
     month = now.year * 12 + now.month - 1 - MONTHS
     return date(month // 12, month % 12 + 1, 1)
 
@@ -120,6 +129,11 @@ def make_plans(meters: dict[str, Meter]) -> None:
         name="AwesomeIntegrationApi Scale",
         description="For many jobs: the price falls as you grow.",
     )
+    weekly = Plan.objects.create(
+        key="AwesomeIntegrationApiWeekly",
+        name="AwesomeIntegrationApi Weekly",
+        description="By the week, with two weeks to try it.",
+    )
     prices: dict[Plan, dict[str, dict[str, Any]]] = {
         standard: {
             "calls": {"model": "block", "block_size": "1000", "block_price": "5", "included_units": "5000"},
@@ -136,13 +150,45 @@ def make_plans(meters: dict[str, Meter]) -> None:
             },
             "connections": {"model": "per_unit", "unit_price": "1.50", "included_units": "10"},
         },
+        weekly: {
+            "calls": {"model": "per_unit", "unit_price": "0.006"},
+            "connections": {"model": "per_unit", "unit_price": "0.50", "included_units": "10"},
+        },
     }
     for plan, rates in prices.items():
         for meter, parameters in rates.items():
             set_rate(draft_version(plan), product_item=meters[meter].product_item, parameters=parameters)
+    set_fee(draft_version(scale), key="platform", name="Platform", amount=Decimal(49))
+    set_fee(draft_version(scale), key=SEATS, name="Seats", amount=Decimal(12), quantity=Decimal(3), unit="seats")
+    set_terms(draft_version(scale), minimum=Decimal(230))
+    set_fee(draft_version(weekly), key="platform", name="Platform", amount=Decimal(9))
+    set_terms(draft_version(weekly), interval="week", trial_days=14)
+    for plan in prices:
         activate(plan)
-    rule = AssignmentRule.objects.create(position=10, plan=scale)
-    rule.conditions.create(trait="tier", value="scale")
+    for position, plan, tier in ((10, scale, "scale"), (20, weekly, "weekly")):
+        rule = AssignmentRule.objects.create(position=position, plan=plan)
+        rule.conditions.create(trait="tier", value=tier)
+
+
+def make_agreements(now: datetime) -> None:
+    """What single customers have beside their plan: seats, a promotion, taxes. Acme Retail has none of it."""
+    initech, globex = (Customer.objects.get(key=key) for key in ("initech", "globex"))
+    assignment = initech.assignments.get()
+    set_quantity(assignment, fee_key=SEATS, quantity=5, starts_on=now.date().replace(day=1) + timedelta(days=9))
+    welcome = {"key": "welcome", "name": "Welcome: 20% off API calls", "code": "WELCOME", "kind": "percent"}
+    calls = ProductItem.objects.filter(meter__key="ApiCalls")
+    promotion = save_promotion(changes={**welcome, "percent": 20, "periods": 6, "product_items": list(calls)})
+    apply_promotion(customer=initech, promotion=promotion, starts_on=assignment.starts_on)
+    vat = save_tax_rate(changes={"key": "de-vat", "name": "VAT", "percent": 19})
+    sales = save_tax_rate(changes={"key": "ny-sales", "name": "New York sales tax", "percent": "8.875"})
+    set_billing_profile(initech, tax_rates=[sales], address="4120 Freidrich Lane\nNew York, NY")
+    set_billing_profile(
+        globex,
+        tax_rates=[vat],
+        legal_name="Globex Logistics GmbH",
+        address="Hafenstrasse 12\n20457 Hamburg",
+        tax_id="DE123456789",
+    )
 
 
 def make_customer(demo: DemoCustomer) -> Customer:
@@ -191,11 +237,17 @@ def history(demo: DemoCustomer, customer: Customer, first: date, now: datetime) 
 
 def make_invoices(now: datetime) -> None:
     """Brings every invoice up to date, and closes each old one at the moment its grace time was over."""
-    for pk in due.stale_invoices(limit=10_000):
-        services.recalculate(pk)
+    _compute_stale()
     for pk in due.due_invoices(now, limit=10_000):
         over = Invoice.objects.get(pk=pk).period_end + services.grace_time()
         services.close(pk, now=min(over, now))
+    # What final invoices have taken of a promotion may change the running ones.
+    _compute_stale()
+
+
+def _compute_stale() -> None:
+    for pk in due.stale_invoices(limit=10_000):
+        services.recalculate(pk)
 
 
 def make_people() -> None:

@@ -1,11 +1,13 @@
-"""An invoice line with its explanation: what every surface of the portal shows under "Why?"."""
+"""An invoice line with its explanation: what every surface of the portal shows, of usage under "Why?"."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
-from invoices.explained import notes_of, rate_text_of, rows_of, steps_of
-from invoices.models import Invoice, InvoiceLine
+from invoices.drafting import DraftLine
+from invoices.explained import facts_of, is_usage, notes_of, parts_of, rate_text_of, rows_of, steps_of
+from invoices.models import InvoiceLine
 from pricing.explain import Row
 from pricing.money import total_of
 from pricing.rates import Step, StepKind
@@ -13,31 +15,84 @@ from pricing.rates import Step, StepKind
 
 @dataclass(frozen=True, slots=True)
 class ExplainedLine:
+    """`part` says which part of a product item's usage the line is about. Lines of usage have a table of steps and
+    their price, the others `facts`. `anchor` names the line on the page, also while other lines come and go."""
+
     line: InvoiceLine
-    steps: tuple[Row, ...]
-    notes: tuple[str, ...]
-    rate: tuple[str, ...]
-    included: Step | None
+    anchor: str
+    part: str
+    steps: tuple[Row, ...] = ()
+    notes: tuple[str, ...] = ()
+    rate: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    included: Step | None = None
     projected: Decimal | None = None
+
+    @property
+    def is_usage(self) -> bool:
+        return is_usage(self.line)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether its quantity says something: a fee without a unit, a discount and the like count nothing."""
+        return self.is_usage or bool(self.line.unit)
 
     @property
     def is_priced(self) -> bool:
         return self.line.kind != InvoiceLine.Kind.UNPRICED
 
+    @property
+    def is_trial(self) -> bool:
+        return self.line.kind == InvoiceLine.Kind.TRIAL
 
-def explain(line: InvoiceLine, projected: Decimal | None = None) -> ExplainedLine:
+
+@dataclass(frozen=True, slots=True)
+class ExplainedLines:
+    """The lines of an invoice: those that sum up to the subtotal, and its taxes."""
+
+    charges: list[ExplainedLine] = field(default_factory=list)
+    taxes: list[ExplainedLine] = field(default_factory=list)
+
+    @property
+    def is_more_than_usage(self) -> bool:
+        return bool(self.taxes) or not all(item.is_usage for item in self.charges)
+
+
+# What a line is about; with its place among those about the same, it names the line.
+Identity = tuple[str, int | None, str, int | None, int | None]
+
+
+def identity_of(line: InvoiceLine | DraftLine) -> Identity:
+    return line.kind, line.product_item_id, line.fee_key, line.promotion_id, line.tax_rate_id
+
+
+def explained_lines(lines: Sequence[InvoiceLine], projected: Sequence[Decimal | None] | None = None) -> ExplainedLines:
+    """These lines of one invoice, each with what it is projected to come to."""
+    seen: Counter[Identity] = Counter()
+    explained = ExplainedLines()
+    ahead = projected or [None] * len(lines)
+    for line, part, amount in zip(lines, parts_of(lines), ahead, strict=True):
+        identity = identity_of(line)
+        seen[identity] += 1
+        anchor = "-".join(str(name) for name in (*identity, seen[identity]) if name)
+        kept = explained.taxes if line.kind == InvoiceLine.Kind.TAX else explained.charges
+        kept.append(_explained(line, anchor, part, amount))
+    return explained
+
+
+def _explained(line: InvoiceLine, anchor: str, part: str, projected: Decimal | None) -> ExplainedLine:
+    if not is_usage(line):
+        return ExplainedLine(line, anchor, part, facts=tuple(facts_of(line)), projected=projected)
     return ExplainedLine(
         line=line,
+        anchor=anchor,
+        part=part,
         steps=tuple(rows_of(line)),
         notes=tuple(notes_of(line)),
         rate=tuple(rate_text_of(line)),
         included=next((step for step in steps_of(line) if step.kind == StepKind.INCLUDED), None),
         projected=projected,
     )
-
-
-def explained_lines(invoice: Invoice) -> list[ExplainedLine]:
-    return [explain(line) for line in invoice.lines.all()]
 
 
 @dataclass(frozen=True, slots=True)

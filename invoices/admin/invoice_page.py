@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from invoices.explained import notes_of, rate_text_of, rows_of
+from invoices.explained import facts_of, is_usage, notes_of, parts_of, rate_text_of, rows_of
 from invoices.models import Invoice, InvoiceEvent, InvoiceLine
 from meters.admin.base import instant
 from pricing.explain import Row
@@ -17,20 +17,50 @@ MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S*[+-]\d\d:\d\d", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ExplainedLine:
+    """Lines of usage have a table of steps and a rate, and `part` says of which usage; the others have `facts`."""
+
     line: InvoiceLine
+    part: str
     quantity: str
     amount: str
-    rate: Sequence[str]
-    steps: Sequence[Row]
-    notes: Sequence[str]
+    rate: Sequence[str] = ()
+    steps: Sequence[Row] = ()
+    notes: Sequence[str] = ()
+    facts: Sequence[str] = ()
+
+    @property
+    def is_usage(self) -> bool:
+        return is_usage(self.line)
 
     @property
     def is_unpriced(self) -> bool:
         return self.line.kind == InvoiceLine.Kind.UNPRICED
 
+    @property
+    def chip(self) -> str:
+        """What kind of line it is, where its name alone does not say so."""
+        return "" if self.line.kind == InvoiceLine.Kind.USAGE or self.is_unpriced else self.line.get_kind_display()
 
-def explained_lines(invoice: Invoice) -> list[ExplainedLine]:
-    return [_explained(line, invoice.currency) for line in invoice.lines.all()]
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The lines that sum up to the subtotal, and the taxes."""
+
+    charges: list[ExplainedLine]
+    taxes: list[ExplainedLine]
+    subtotal: str
+    total: str
+
+
+def page_of(invoice: Invoice) -> Page:
+    lines = list(invoice.lines.all())
+    explained = [_explained(line, part, invoice.currency) for line, part in zip(lines, parts_of(lines), strict=True)]
+    return Page(
+        charges=[one for one in explained if one.line.kind != InvoiceLine.Kind.TAX],
+        taxes=[one for one in explained if one.line.kind == InvoiceLine.Kind.TAX],
+        subtotal=format_money(invoice.subtotal, invoice.currency),
+        total=format_money(invoice.total, invoice.currency),
+    )
 
 
 def audit_trail(invoice: Invoice) -> list[tuple[InvoiceEvent, str, str]]:
@@ -50,12 +80,23 @@ def _said(value: Any) -> Any:
     return instant(datetime.fromisoformat(value)) if MOMENT.fullmatch(str(value)) else value
 
 
-def _explained(line: InvoiceLine, currency: str) -> ExplainedLine:
+def _explained(line: InvoiceLine, part: str, currency: str) -> ExplainedLine:
+    amount = format_money(line.amount, currency)
+    if not is_usage(line):
+        return ExplainedLine(line, part, _quantity(line), amount, facts=facts_of(line))
     return ExplainedLine(
         line=line,
-        quantity=f"{format_quantity(line.quantity)} {line.unit or 'units'}",
-        amount=format_money(line.amount, currency),
+        part=part,
+        quantity=_quantity(line),
+        amount=amount,
         rate=rate_text_of(line),
         steps=rows_of(line),
         notes=notes_of(line),
     )
+
+
+def _quantity(line: InvoiceLine) -> str:
+    """ "12,300 calls", "5 seats"; nothing where nothing is counted, as of a discount or a fee without a unit."""
+    if line.quantity is None or not (line.unit or is_usage(line)):
+        return ""
+    return f"{format_quantity(line.quantity)} {line.unit or 'units'}"

@@ -10,7 +10,8 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from invoices.admin.invoice_page import audit_trail, explained_lines
+from invoices.addressee import addressee_of
+from invoices.admin.invoice_page import audit_trail, page_of
 from invoices.models import Invoice, InvoiceLine
 from invoices.services import recalculate
 from meters.admin.base import ModelAdmin, ReadOnly, chip, instant, link, require
@@ -76,14 +77,14 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
     search_help_text = "Number or customer"
     actions = ["recalculate_selected"]
     change_form_template = "admin/invoices/invoice/change_form.html"
-    readonly_fields = ["customer_link", "plan_link", "period_in_zone", "status_chip", "amount"]
+    readonly_fields = ["customer_link", "written_to", "plan_link", "period_in_zone", "status_chip", "amount"]
     readonly_fields += ["counted_until", "computed", "closing", "finalized", "usage_version"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Invoice | None = None) -> Any:
         last = "closing" if obj is not None and obj.is_live else "finalized"
-        shown = ["customer_link", "plan_link", "period_in_zone", "status_chip", "amount", "counted_until", "computed"]
+        shown = ["customer_link", "written_to", "plan_link", "period_in_zone", "status_chip", "amount"]
         return [
-            (None, {"fields": [*shown, last]}),
+            (None, {"fields": [*shown, "counted_until", "computed", last]}),
             ("For support", {"fields": ["usage_version"], "classes": ["collapse"]}),
         ]
 
@@ -145,6 +146,14 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
     def customer_link(self, invoice: Invoice) -> SafeString:
         return link(reverse("admin:meters_customer_change", args=[invoice.customer_id]), invoice.customer)
 
+    @admin.display(description="written to")
+    def written_to(self, invoice: Invoice) -> SafeString:
+        """The head of the invoice, a line for each part that it has."""
+        to = addressee_of(invoice)
+        tax_id = f"Tax ID {to.tax_id}" if to.tax_id else ""
+        parts = [part for part in (to.name, *to.address.splitlines(), tax_id, to.note) if part]
+        return format_html_join("", "{}<br>", ([part] for part in parts))
+
     @admin.display(description="plan")
     def plan_link(self, invoice: Invoice) -> SafeString:
         return link(
@@ -159,8 +168,7 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
         if invoice is not None:
             may = invoice.is_live and self.has_recalculate_permission(request)
             context = {
-                "lines": explained_lines(invoice),
-                "total": self.amount(invoice),
+                "page": page_of(invoice),
                 "events": audit_trail(invoice),
                 "may_recalculate": may,
             }

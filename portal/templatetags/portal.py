@@ -51,11 +51,6 @@ def plan_name(invoice: Invoice) -> str:
 
 
 @register.filter
-def billed_to(invoice: Invoice) -> str:
-    return invoice.customer_name or str(invoice.customer)
-
-
-@register.filter
 def invoice_period(invoice: Invoice) -> str:
     """ "1–30 Nov 2026"."""
     return words.period_words(invoice.period, invoice.zone)
@@ -82,6 +77,12 @@ def grace_end(invoice: Invoice) -> SafeString:
 @register.simple_tag
 def date(instant: datetime, zone: ZoneInfo | str) -> SafeString:
     return _time(instant, words.day_words(local_date(instant, _zone(zone))))
+
+
+@register.simple_tag
+def last_day(end: datetime, zone: ZoneInfo | str) -> SafeString:
+    """The last day before `end`, which is a midnight."""
+    return _time(end, words.day_words(local_date(end - words.INSTANT, _zone(zone))))
 
 
 @register.simple_tag

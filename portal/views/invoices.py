@@ -7,9 +7,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseStopPolling
 
+from invoices.addressee import addressee_of
 from invoices.models import Invoice
 from portal.access import PortalRequest, for_customer, visible_invoices, wants_fragment
-from portal.bills import freshness
+from portal.bills import freshness, trials_of
 from portal.lines import explained_lines
 
 PAGE = 12
@@ -27,10 +28,13 @@ def invoice_list(request: PortalRequest) -> HttpResponse:
 @require_safe
 @for_customer
 def invoice_detail(request: PortalRequest, pk: int) -> HttpResponse:
-    invoice = get_object_or_404(visible_invoices(request.customer), pk=pk)
+    invoices = visible_invoices(request.customer).select_related("assignment", "customer__billing_profile")
+    invoice = get_object_or_404(invoices.prefetch_related("lines"), pk=pk)
     context = {
         "invoice": invoice,
-        "lines": explained_lines(invoice),
+        "addressee": addressee_of(invoice),
+        "trial_end": trials_of([invoice]).get(invoice.pk),
+        "lines": explained_lines(list(invoice.lines.all())),
         "freshness": freshness(request.customer, [invoice], now=timezone.now()) if invoice.is_live else None,
     }
     if not wants_fragment(request):

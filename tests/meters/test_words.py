@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from meters.periods import Period, month_of
-from meters.words import day_number, days_in, instant_words, period_words
+from meters.words import day_number, days_in, every_words, instant_words, period_words
 
 UTC_ZONE = ZoneInfo("UTC")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -32,3 +32,10 @@ def test_days_are_those_of_the_customers_zone() -> None:
     assert day_number(month, datetime(2026, 11, 18, 4, 59, tzinfo=UTC), NEW_YORK) == 17
     assert day_number(month, datetime(2026, 11, 18, 5, 0, tzinfo=UTC), NEW_YORK) == 18
     assert instant_words(datetime(2026, 11, 18, 5, 0, tzinfo=UTC), NEW_YORK) == "18 Nov 2026, 00:00 EST"
+
+
+@pytest.mark.parametrize(
+    ("interval", "count", "words"), [("month", 1, "every month"), ("week", 2, "every 2 weeks"), ("day", 1, "every day")]
+)
+def test_how_often_there_is_a_bill(interval: str, count: int, words: str) -> None:
+    assert every_words(interval, count) == words

@@ -26,13 +26,27 @@ def test_it_has_customers_usage_and_months_of_final_invoices() -> None:
 
     assert Membership.objects.count() == Customer.objects.count() == len(demo.CUSTOMERS)
     by_plan = Assignment.objects.values_list("plan__key").annotate(Count("pk")).order_by("plan__key")
-    assert list(by_plan) == [("AwesomeIntegrationApi", 3), ("AwesomeIntegrationApiScale", 1)]
+    assert list(by_plan) == [
+        ("AwesomeIntegrationApi", 3),
+        ("AwesomeIntegrationApiScale", 1),
+        ("AwesomeIntegrationApiWeekly", 1),
+    ]
     for customer in Customer.objects.all():
         statuses = list(customer.invoices.order_by("period_start").values_list("status", flat=True))
-        assert statuses == ["final"] * demo.MONTHS + ["open"]
+        assert statuses == ["final"] * (1 if customer.key == "hooli" else demo.MONTHS) + ["open"]
     numbers = sorted(Invoice.objects.filter(status="final").values_list("number", flat=True))
-    assert numbers == [f"2026-{number:04}" for number in range(1, 13)]
+    assert numbers == [f"2026-{number:04}" for number in range(1, 14)]
     assert Invoice.objects.filter(customer__key="acme", total__gt=0).exists()
+    kinds = {
+        key: set(Invoice.objects.filter(customer__key=key).values_list("lines__kind", flat=True))
+        for key in ("acme", "globex", "initech", "hooli")
+    }
+    assert kinds == {
+        "acme": {"usage"},
+        "globex": {"usage", "tax"},
+        "initech": {"usage", "fee", "promotion", "true_up", "tax"},
+        "hooli": {"trial"},
+    }
     assert not Event.objects.filter(occurred_at__gt=now).exists()
     assert UsageBucket.objects.aggregate(n=Sum("count"), total=Sum("sum")) == Event.objects.aggregate(
         n=Count("sequence"), total=Sum("value")
