@@ -326,7 +326,7 @@ class _Reading:
             self.apart,
             len(segments.whole) == 1,
             bool(segments.edges),
-            tuple(named),
+            tuple(named) if self.filters else None,
             len(segments.whole) == 1 and not any(_is_inside(bound, segments.whole[0]) for bound in segments.bounds),
         )
         return shape, parameters

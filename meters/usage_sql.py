@@ -16,7 +16,8 @@ class Shape:
     meters); `keep`: other groups are taken together; `apart`: figures of each customer on their own; `single`: the
     whole units are one span, which then is no join that would keep the read of all customers on one core; `edges`:
     there are raw events to read at ragged bounds; `filters`: for each filter that usage is kept apart by, how many
-    dimensions it names; `uncut`: no bound lies within the whole units.
+    dimensions it names (None: it is not, and groups have no text for it); `uncut`: no bound lies within the whole
+    units.
     """
 
     scope: str
@@ -26,7 +27,7 @@ class Shape:
     apart: bool = False
     single: bool = False
     edges: bool = False
-    filters: tuple[int, ...] = ()
+    filters: tuple[int, ...] | None = None
     uncut: bool = False
 
     @property
@@ -53,7 +54,7 @@ def usage(shape: Shape) -> str:
            count(*), sum(e.value), min(e.value), max(e.value), {_latest("e.occurred_at", "e.sequence", "e.value")}
     {_events(shape, "edge")}
     GROUP BY 1, 2, 3, 4"""
-    # Of one segment all buckets have its number. Said so, the planner knows that the groups are few, and uses all cores.
+    # Of one segment all buckets have its number. Said so, the planner knows that groups are few, and uses all cores.
     unit = "%(whole_first)s::timestamptz" if shape.uncut else "b.hour"
     return f"""
 WITH part (customer_id, meter_id, dimension_set_id, segment, count, sum, min, max, last) AS (
@@ -258,13 +259,13 @@ def _group(shape: Shape) -> str:
     texts = [
         "c.key::text" if is_customer else _text(f"group_{index}") for index, is_customer in enumerate(shape.group_by)
     ]
-    if shape.filters:
-        texts.append(_filter(shape))
+    if shape.filters is not None:
+        texts.append(_filter(shape.filters))
     group = f"ARRAY[{', '.join(texts)}]::text[]"
     return f"CASE WHEN to_jsonb({group}) = ANY(%(keep)s::jsonb[]) THEN {group} END" if shape.keep else group
 
 
-def _filter(shape: Shape) -> str:
+def _filter(filters: tuple[int, ...]) -> str:
     """The number of the first of its meter's filters that a dimension set meets, the empty text where it meets none."""
     cases = [
         f"WHEN meter_id = %(filter_meter_{index})s"
@@ -273,9 +274,9 @@ def _filter(shape: Shape) -> str:
             for place in range(names)
         )
         + f" THEN %(filter_group_{index})s::text"
-        for index, names in enumerate(shape.filters)
+        for index, names in enumerate(filters)
     ]
-    return f"CASE {' '.join(cases)} ELSE '' END"
+    return f"CASE {' '.join(cases)} ELSE '' END" if cases else "''"
 
 
 def _where(shape: Shape, table: str, word: str = "WHERE") -> str:
