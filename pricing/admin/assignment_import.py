@@ -71,7 +71,7 @@ class PreviewRow:
 
 
 def import_page(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest) -> HttpResponse:
-    form = ImportForm(posted(request), request.FILES)
+    form = ImportForm(posted(request), request.FILES or None)
     imported: Imported | None = None
     rows: list[CsvRow] = []
     if form.is_bound and form.is_valid():
@@ -87,13 +87,15 @@ def import_page(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest) -> H
             messages.success(request, _done_words(imported))
             return HttpResponseRedirect(reverse("admin:pricing_assignment_changelist"))
         form = ImportForm(initial={"text": form.cleaned_data["text"]})
-    shown = [_preview(row, done) for row, done in zip(rows, imported.rows if imported else [], strict=True)]
+    columns = _shown_columns(rows)
+    shown = [_preview(row, done, columns) for row, done in zip(rows, imported.rows if imported else [], strict=True)]
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
         "title": "Import assignments",
         "form": form,
         "columns": COLUMNS,
+        "shown": columns,
         "required": REQUIRED,
         "rows": shown,
         "wrong": imported.wrong if imported else 0,
@@ -115,7 +117,12 @@ def _digest(form: ImportForm) -> str:
     return sha256(form.cleaned_data["text"].encode()).hexdigest()
 
 
-def _preview(row: CsvRow, done: ImportedRow) -> PreviewRow:
+def _shown_columns(rows: list[CsvRow]) -> list[str]:
+    """The needed columns, and those in which there is anything."""
+    return [name for name in COLUMNS if name in REQUIRED or any(row.cells[name] for row in rows)]
+
+
+def _preview(row: CsvRow, done: ImportedRow, columns: list[str]) -> PreviewRow:
     errors = dict(done.errors)
-    cells = [(name, row.cells[name], errors.pop(name, [])) for name in COLUMNS]
+    cells = [(name, row.cells[name], errors.pop(name, [])) for name in columns]
     return PreviewRow(row.line, cells, done.outcome, [text for texts in errors.values() for text in texts])

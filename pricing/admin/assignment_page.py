@@ -40,14 +40,17 @@ class QuantityRow:
 
 def assignment_page(assignment: Assignment) -> dict[str, Any]:
     entries = assignment.log.select_related("rule__plan")
-    period, version = _running(assignment)
     return {
-        "version": version,
-        "period": period_words(period, assignment.zone) if period else "",
-        "quantities": quantity_rows(assignment, version),
+        "quantities": quantity_rows(assignment, _running(assignment)[1]),
         "log": log_rows(entries[:LOG_SHOWN]),
         "log_count": entries.count(),
     }
+
+
+def running_words(assignment: Assignment) -> str:
+    """ "1–30 Nov 2026, prices of Basic v2"; empty where no period runs any more."""
+    period, version = _running(assignment)
+    return f"{period_words(period, assignment.zone)}, prices of {version}" if period else ""
 
 
 def _running(assignment: Assignment) -> tuple[Period | None, PlanVersion | None]:
@@ -162,10 +165,9 @@ class QuantityForm(forms.Form):
         help_text="The first day with this quantity. A day that has one already gets this one in its place.",
     )
 
-    def clean_quantity(self) -> Any:
-        if self.cleaned_data["quantity"] is None:
-            raise forms.ValidationError("Say how many; 0 is a number too.")
-        return self.cleaned_data["quantity"]
+    def __init__(self, data: Any, *, starts_on: date) -> None:
+        super().__init__(data, initial={"starts_on": starts_on})
+        self.fields["quantity"].required = True
 
 
 def quantity_page(
@@ -174,7 +176,7 @@ def quantity_page(
     rows = {row.key: row for row in quantity_rows(assignment, _running(assignment)[1])}
     if fee_key not in rows:
         raise Http404
-    form = QuantityForm(posted(request), initial={"starts_on": today_of(assignment)})
+    form = QuantityForm(posted(request), starts_on=max(today_of(assignment), assignment.starts_on))
 
     def save() -> str:
         data = form.cleaned_data

@@ -11,7 +11,14 @@ from django.utils.safestring import SafeString
 from meters.admin.base import KeepsRows, ModelAdmin, ServiceAdmin, ServiceForm, chip, instant, link, require
 from meters.words import day_words
 from pricing.admin.assignment_import import import_page
-from pricing.admin.assignment_page import assignment_page, can_change_plan, change_plan_page, plans_for, quantity_page
+from pricing.admin.assignment_page import (
+    assignment_page,
+    can_change_plan,
+    change_plan_page,
+    plans_for,
+    quantity_page,
+    running_words,
+)
 from pricing.admin.form_page import change_url
 from pricing.assignments import assign, end
 from pricing.models import Assignment
@@ -113,7 +120,8 @@ class AssignmentAdmin(ServiceAdmin, KeepsRows, ModelAdmin[Assignment]):
     def get_fields(self, request: HttpRequest, obj: Assignment | None = None) -> Any:
         if obj is None:
             return ["customer", "plan", "starts_on", "ends_on", "anchor_on"]
-        return ["customer_link", "plan_link", "starts_on", "ends_on", "anchor_on", "zone", "state", "why", "created"]
+        shown = ["customer_link", "plan_link", "first_day", "ends_on", "anniversary", "zone", "state", "running_period"]
+        return [*shown, "why", "created"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Assignment | None = None) -> list[str]:
         return [name for name in self.get_fields(request, obj) if name != "ends_on"] if obj else []
@@ -149,6 +157,14 @@ class AssignmentAdmin(ServiceAdmin, KeepsRows, ModelAdmin[Assignment]):
     @admin.display(description="plan")
     def plan_link(self, assignment: Assignment) -> SafeString:
         return link(change_url(assignment.plan), assignment.plan)
+
+    @admin.display(description="anniversary")
+    def anniversary(self, assignment: Assignment) -> str:
+        return day_words(assignment.anchor)
+
+    @admin.display(description="running period")
+    def running_period(self, assignment: Assignment) -> str:
+        return running_words(assignment) or "none"
 
     @admin.display(description="days of")
     def zone(self, assignment: Assignment) -> str:

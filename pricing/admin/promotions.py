@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -49,7 +50,7 @@ class PromotionAdmin(ServiceAdmin, KeepsRows, InOrder[Promotion]):
     list_display = ["name", "what", "limits", "code", "state", "customer_count", "moves"]
     search_fields = ["key", "name", "code"]
     list_filter = ["enabled"]
-    filter_horizontal = ["product_items"]
+    show_facets = admin.ShowFacets.NEVER
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Promotion]":
         found = super().get_queryset(request).annotate(customers=Count("applied"))
@@ -60,6 +61,10 @@ class PromotionAdmin(ServiceAdmin, KeepsRows, InOrder[Promotion]):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Promotion | None = None) -> Any:
         return ["key"] if obj else []
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        kwargs["widget"] = forms.CheckboxSelectMultiple
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     @admin.display(description="what")
     def what(self, promotion: Promotion) -> str:

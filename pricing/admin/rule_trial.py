@@ -26,7 +26,7 @@ class TryRulesForm(forms.Form):
         label="Key or name",
         required=False,
         max_length=200,
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "All customers"}),
+        widget=forms.TextInput(attrs={"placeholder": "All customers"}),
     )
     show = forms.ChoiceField(
         required=False,
@@ -85,11 +85,18 @@ def try_page(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest) -> Http
     return TemplateResponse(request, "admin/pricing/rule/try.html", context)
 
 
+def conditions_words(rule: AssignmentRule) -> str:
+    """ "signed up by API and country = de", "anything"."""
+    words = [f"signed up by {rule.get_customer_source_display()}"] if rule.customer_source else []
+    words += [f"{condition.trait} = {condition.value}" for condition in rule.conditions.all()]
+    return " and ".join(words) or "anything"
+
+
 def outcomes(tried: Sequence[Tried]) -> list[Outcome]:
     """Every rule in order, also those that nobody ends at, then the default plan, then nothing."""
     by_rule = Counter(one.rule.pk for one in tried if one.rule)
-    rules = AssignmentRule.objects.select_related("plan")
-    found = [Outcome(f"Rule {rule.position}", rule.plan, by_rule[rule.pk]) for rule in rules if rule.enabled]
+    rules = AssignmentRule.objects.filter(enabled=True).select_related("plan").prefetch_related("conditions")
+    found = [Outcome(f"Rule {rule.position}: {conditions_words(rule)}", rule.plan, by_rule[rule.pk]) for rule in rules]
     by_default = [one for one in tried if one.rule is None and one.plan is not None]
     if by_default:
         found.append(Outcome("Default plan", by_default[0].plan, len(by_default)))

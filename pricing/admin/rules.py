@@ -10,7 +10,7 @@ from django.urls import path
 
 from meters.admin.base import TabularInline, require
 from pricing.admin.order_column import InOrder
-from pricing.admin.rule_trial import try_page
+from pricing.admin.rule_trial import conditions_words, try_page
 from pricing.models import AssignmentRule, AssignmentRuleCondition, Plan
 
 
@@ -29,6 +29,7 @@ class AssignmentRuleAdmin(InOrder[AssignmentRule]):
     list_display = ["position", "conditions_text", "plan", "enabled", "moves"]
     list_display_links = ["position", "conditions_text"]
     list_filter = ["enabled"]
+    show_facets = admin.ShowFacets.NEVER
     list_select_related = ["plan"]
     fields = ["position", "plan", "customer_source", "enabled"]
     inlines = [ConditionInline]
@@ -56,10 +57,3 @@ class AssignmentRuleAdmin(InOrder[AssignmentRule]):
         require(self.has_view_permission(request) and request.user.has_perm("meters.view_customer"))
         require(request.user.has_perm("pricing.view_assignment"))
         return try_page(self, request)
-
-
-def conditions_words(rule: AssignmentRule) -> str:
-    """ "signed up by API and country = de", "anything"."""
-    words = [f"signed up by {rule.get_customer_source_display()}"] if rule.customer_source else []
-    words += [f"{condition.trait} = {condition.value}" for condition in rule.conditions.all()]
-    return " and ".join(words) or "anything"

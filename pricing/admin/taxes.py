@@ -23,6 +23,11 @@ NEVER_CHANGES = "Once a final invoice has it, key, name and percentage stay: ret
 class TaxRateForm(ServiceForm):
     percent = NumberField(min_value=0, max_value=1000, help_text="For example 19.")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "percent" in self.fields:
+            self.fields["percent"].required = True
+
     def call_service(self) -> TaxRate:
         names = ("key", "name", "percent", "is_default")
         data = {name: self.cleaned_data[name] for name in names if name in self.cleaned_data}

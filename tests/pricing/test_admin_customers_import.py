@@ -52,7 +52,9 @@ def errors_of(response: Any) -> dict[int, dict[str, list[str]]]:
 
 
 def test_rows_are_shown_first_and_then_stored(staff: Client, plan: Plan) -> None:
-    assert "The first line names the columns" in text(staff.get(IMPORT))
+    asked = text(staff.get(IMPORT))
+    assert "The first line names the columns" in asked
+    assert "Please correct" not in asked
     shown = preview(staff, GOOD)
     assert "2 rows can be imported" in words(shown)
     assert "Nothing is stored yet." in words(shown)

@@ -134,8 +134,8 @@ def test_rules_are_tried_without_effect(staff: Client, plan: Plan, customers: li
         ("none", "Nothing fits", False),
     ]
     assert [(outcome.name, outcome.count) for outcome in response.context["outcomes"]] == [
-        ("Rule 10", 0),
-        ("Rule 20", 2),
+        ("Rule 10: signed up by First event", 0),
+        ("Rule 20: country = de", 2),
         ("No rule and no default plan", 2),
     ]
     assert "1 would get another plan than it has." in shown
