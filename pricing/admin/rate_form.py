@@ -1,5 +1,5 @@
 """The form of a rate: what staff type becomes the parameters that `pricing.rates.parse_rate` reads, and what it
-refuses goes back beside the field, or into the tier row, that it is about."""
+refuses goes back beside the field, or into the row, that it is about."""
 
 import re
 from collections.abc import Mapping
@@ -7,10 +7,24 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
 from meters.admin.base import add_errors
+from meters.models import Meter
+from pricing.admin.rate_rows import (
+    MOST_CONDITIONS,
+    MOST_TIERS,
+    TIER_FIELDS,
+    ConditionForm,
+    ConditionFormSet,
+    TierForm,
+    TierFormSet,
+    condition_rows,
+    number_field,
+    typed_rows,
+)
 from pricing.models import PlanVersion, ProductItem, Rate
-from pricing.plans import set_rate
+from pricing.plans import remove_rate, set_rate
 from pricing.rate_fields import read_number
 from pricing.rate_models import PRORATE, ROUND_DOWN, ROUND_UP
 from pricing.rates import RateError, parse_rate
@@ -20,11 +34,20 @@ MODELS = [
     ("block", "Block: a price for each block of units"),
     ("graduated", "Graduated: each tier prices the units inside it"),
     ("volume", "Volume: the tier that the total falls in prices all units"),
+    ("graduated_block", "Graduated blocks: each tier prices the units inside it in blocks"),
+    ("volume_block", "Volume blocks: the tier that the total falls in prices all units in blocks"),
+    ("percentage", "Percentage: a share of an amount of money"),
+    ("graduated_percentage", "Graduated percentage: each tier takes its share of the amount inside it"),
+    ("stairstep", "Stairstep: one price for the tier that the total falls in"),
 ]
-REQUIRED = {"per_unit": ["unit_price"], "block": ["block_size", "block_price"], "graduated": [], "volume": []}
+EVENT_FIELDS = ["fixed_fee_per_event", "per_event_min", "per_event_max", "free_events", "free_amount"]
+# What each model has beside tiers: what it must say, and what it may.
+FIELDS: dict[str, tuple[list[str], list[str]]] = {
+    "per_unit": (["unit_price"], []),
+    "block": (["block_size", "block_price"], []),
+    "percentage": (["rate_percent"], EVENT_FIELDS),
+}
 OPTIONAL = ["included_units", "minimum", "maximum"]
-TIERED = ("graduated", "volume")
-MOST_TIERS = 100
 
 # What parse_rate says to programs, in the words of this form.
 WORDS = {
@@ -34,36 +57,18 @@ WORDS = {
     "must be a number in every tier but the last": "Fill in the bound: only the last tier is without one.",
     "must be greater than the up_to of the tier before": "Must be greater than the bound of the tier before.",
     'must be a number written as text, such as "12.5"': "Write a number, such as 1000 or 12.5.",
+    "must not be below the per_event_min": "Must not be below the minimum of an event.",
 }
 _TIER_PATH = re.compile(r"tiers\[([0-9]+)\](?:\.(\w+))?")
-
-
-def _number(**kwargs: Any) -> forms.CharField:
-    # Text and not a number input: browsers drop what they cannot read, and a price must not be guessed.
-    widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off", "class": "rate-number"})
-    return forms.CharField(required=False, max_length=100, widget=widget, **kwargs)
-
-
-class TierForm(forms.Form):
-    up_to = _number(label="Up to and including")
-    unit_price = _number(label="Price per unit")
-    flat_fee = _number(label="Flat fee")
-
-    @property
-    def values(self) -> dict[str, str]:
-        return {name: self.cleaned_data.get(name) or "" for name in ("up_to", "unit_price", "flat_fee")}
-
-
-TierFormSet = forms.formset_factory(TierForm, extra=0, can_delete=True, max_num=MOST_TIERS, validate_max=True)
 
 
 class RateForm(forms.Form):
     product_item = forms.ModelChoiceField(ProductItem.objects.none(), empty_label="Choose a product item")
     model = forms.ChoiceField(label="Rate model", choices=MODELS, widget=forms.RadioSelect, initial="per_unit")
-    included_units = _number(help_text="Free in every period, before anything is priced. Empty: none.")
-    unit_price = _number(label="Price per unit")
-    block_size = _number(help_text="Units in a block.")
-    block_price = _number(label="Price per block")
+    included_units = number_field(help_text="Free in every period, before anything is priced. Empty: none.")
+    unit_price = number_field(label="Price per unit")
+    block_size = number_field(help_text="Units in a block.")
+    block_price = number_field(label="Price per block")
     partial_block = forms.ChoiceField(
         choices=[
             (ROUND_UP, "Counts in full"),
@@ -74,8 +79,23 @@ class RateForm(forms.Form):
         required=False,
         initial=ROUND_UP,
     )
-    minimum = _number(label="Minimum amount", help_text="Owed in every period, with or without usage. Empty: none.")
-    maximum = _number(label="Maximum amount", help_text="A period never costs more. Empty: no limit.")
+    rate_percent = number_field(label="Percent", help_text="Of the amount that the meter measures, for example 2.9.")
+    fixed_fee_per_event = number_field(label="Fee per event", help_text="Beside the percentage. Empty: none.")
+    per_event_min = number_field(label="Minimum of an event", help_text="Percentage and fee together. Empty: none.")
+    per_event_max = number_field(label="Maximum of an event", help_text="Percentage and fee together. Empty: no limit.")
+    free_events = number_field(help_text="So many first events of a period are free.")
+    free_amount = number_field(
+        help_text="Events are free until they have come to this; with free events too, while both last."
+    )
+    minimum = number_field(
+        label="Minimum amount", help_text="Owed in every period, with or without usage. Empty: none."
+    )
+    maximum = number_field(label="Maximum amount", help_text="A period never costs more. Empty: no limit.")
+    prorated = forms.BooleanField(
+        label="Shrink what is free, and the tiers, in a period that is not a whole one",
+        required=False,
+        help_text="By calendar days, where a customer begins or ends within a period. Prices stay.",
+    )
 
     def __init__(
         self,
@@ -83,78 +103,124 @@ class RateForm(forms.Form):
         *,
         version: PlanVersion,
         rate: Rate | None = None,
-        parameters: Mapping[str, Any] | None = None,
+        begin: Mapping[str, Any] | None = None,
     ) -> None:
-        """`data` was sent to be saved; `parameters` is what the fields begin with, by default the rate's own."""
+        """`data` was sent to be saved; `begin` is what the fields and rows begin with, by default the rate's own."""
         self.version, self.rate = version, rate
-        if parameters is None:
-            parameters = rate.parameters if rate else {}
-        super().__init__(data, initial={name: value for name, value in parameters.items() if name != "tiers"})
+        if begin is None:
+            begin = _begin_of(rate) if rate else {}
+        super().__init__(data, initial={name: value for name, value in begin.items() if name in self.base_fields})
         if rate is None:
             items = self.fields["product_item"]
             assert isinstance(items, forms.ModelChoiceField)
             items.queryset = items_to_add(version)
         else:
             del self.fields["product_item"]
-        begin = None if data is not None else parameters.get("tiers") or [{}, {}]
-        self.tiers = TierFormSet(data, prefix="tiers", initial=begin)
+        tiers = None if data is not None else begin.get("tiers") or [{}, {}]
+        self.tiers = TierFormSet(data, prefix="tiers", initial=tiers)
+        conditions = None if data is not None else begin.get("where") or [{}]
+        dimensions = self._dimensions()
+        self.has_dimensions = bool(dimensions)
+        self.conditions = ConditionFormSet(
+            data, prefix="where", initial=conditions, form_kwargs={"dimensions": dimensions}
+        )
 
     def is_valid(self) -> bool:
-        return super().is_valid() and not any(form.errors for form in self.tiers.forms)
+        return super().is_valid() and not self._rows_have_errors()
+
+    @property
+    def has_errors(self) -> bool:
+        return self.is_bound and not self.is_valid()
 
     def clean(self) -> dict[str, Any]:
         """Only the fields of the chosen model count: what is left in the others was never meant."""
         data = self.cleaned_data
+        self._check_conditions()
         model = data.get("model")
         if model is None:
             return data
-        for name in [*REQUIRED[model], *OPTIONAL]:
-            self._check(self, name, data.get(name), required=name in REQUIRED[model])
-        if model in TIERED:
-            self._check_tiers()
-        if not self.errors and not any(form.errors for form in self.tiers.forms):
+        required, optional = FIELDS.get(model, ([], []))
+        for name in [*required, *optional, *OPTIONAL]:
+            self._check(self, name, data.get(name), required=name in required)
+        if model in TIER_FIELDS:
+            self._check_tiers(model)
+        if not self.errors and not self._rows_have_errors():
             try:
                 parse_rate(self.parameters())
             except RateError as error:
                 self._refuse(error)
+            self._check_other_rates()
         return data
 
     def parameters(self) -> dict[str, Any]:
         """What was typed as the JSON form of a rate."""
         data = self.cleaned_data
         model = data["model"]
-        names = [*REQUIRED[model], *OPTIONAL, *(["partial_block"] if model == "block" else [])]
+        required, optional = FIELDS.get(model, ([], []))
+        names = [*required, *optional, *OPTIONAL, *(["partial_block"] if model == "block" else [])]
         parameters = {"model": model} | {name: data[name] for name in names if data.get(name)}
-        if model in TIERED:
-            parameters["tiers"] = [_tier(form) for form in self.used_tiers()]
+        if model in TIER_FIELDS:
+            parameters["tiers"] = [form.parameters(model) for form in self.used_tiers()]
         return parameters
+
+    def where(self) -> dict[str, list[str]]:
+        """The filter that was typed; empty for none."""
+        return {form.cleaned_data["dimension"]: form.lines() for form in self._used_conditions()}
 
     def used_tiers(self) -> list[TierForm]:
         """The rows that are tiers: those not removed and not wholly empty."""
+        model = self.cleaned_data["model"]
         return [
             form
             for form in self.tiers.forms
-            if form.is_valid() and not form.cleaned_data.get("DELETE") and any(form.values.values())
+            if form.is_valid() and not form.cleaned_data.get("DELETE") and any(form.typed(model).values())
         ]
 
     def save(self) -> Rate | None:
-        """Puts the price into the draft. None, with the errors in the form, where the draft refuses it."""
-        item = self.rate.product_item if self.rate else self.cleaned_data["product_item"]
+        """Puts the price into the draft; with another filter than before, in place of the one it had before. None,
+        with the errors in the form, where the draft refuses it."""
         try:
-            return set_rate(self.version, product_item=item, parameters=self.parameters())
+            with transaction.atomic():
+                saved = set_rate(
+                    self.version,
+                    product_item=self._item(),
+                    parameters=self.parameters(),
+                    where=self.where(),
+                    prorated=self.cleaned_data["prorated"],
+                )
+                if self.rate is not None and saved.pk != self.rate.pk:
+                    remove_rate(self.rate)
+                return saved
         except ValidationError as error:
             add_errors(self, error)
         return None
 
-    def _check_tiers(self) -> None:
+    def _item(self) -> ProductItem:
+        item: ProductItem = self.rate.product_item if self.rate else self.cleaned_data["product_item"]
+        return item
+
+    def _dimensions(self) -> list[str]:
+        """Those that can be chosen: of the item, or before there is one, of all items."""
+        if self.rate is not None:
+            return sorted({*self.rate.product_item.meter.dimensions, *self.rate.where})
+        items = items_to_add(self.version)
+        return sorted({name for item in items for name in item.meter.dimensions})
+
+    def _rows_have_errors(self) -> bool:
+        return any(form.errors for rows in (self.tiers, self.conditions) for form in rows.forms)
+
+    # --- Tiers ---
+
+    def _check_tiers(self, model: str) -> None:
         if not self.tiers.is_valid() and self.tiers.non_form_errors():
             self.add_error(None, self.tiers.non_form_errors().as_data()[0])
         tiers = self.used_tiers()
         if not tiers:
             self.add_error(None, "Add at least one tier.")
+        required, _ = TIER_FIELDS[model]
         for tier in tiers:
-            for name, text in tier.values.items():
-                self._check(tier, name, text, required=name == "unit_price")
+            for name, text in tier.typed(model).items():
+                self._check(tier, name, text, required=name in required)
 
     @staticmethod
     def _check(form: forms.Form, name: str, text: str | None, *, required: bool) -> None:
@@ -178,26 +244,67 @@ class RateForm(forms.Form):
         else:
             self.add_error(error.path if error.path in self.fields else None, message)
 
+    # --- The filter ---
 
-def one_tier_more(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What was typed so far and an empty tier behind it: "Add tier" where no JavaScript adds the row."""
-    total = str(data.get("tiers-TOTAL_FORMS", ""))
-    rows = min(int(total), MOST_TIERS) if total.isascii() and total.isdigit() else 0
-    tiers = [{name: data.get(f"tiers-{row}-{name}", "") for name in TierForm.base_fields} for row in range(rows)]
-    return {name: data[name] for name in RateForm.base_fields if name in data} | {"tiers": [*tiers, {}]}
+    def _used_conditions(self) -> list[ConditionForm]:
+        """The rows that are conditions: those not removed and not wholly empty."""
+        return [
+            form
+            for form in self.conditions.forms
+            if form.is_valid()
+            and not form.cleaned_data.get("DELETE")
+            and (form.cleaned_data.get("dimension") or form.lines())
+        ]
+
+    def _check_conditions(self) -> None:
+        if not self.conditions.is_valid() and self.conditions.non_form_errors():
+            self.add_error(None, self.conditions.non_form_errors().as_data()[0])
+        meter: Meter | None = self._item().meter if self.rate or self.cleaned_data.get("product_item") else None
+        seen: set[str] = set()
+        for row in self._used_conditions():
+            name = row.cleaned_data.get("dimension")
+            if not name:
+                row.add_error("dimension", "Choose the dimension that has these values.")
+            elif meter is not None and name not in meter.dimensions:
+                declared = ", ".join(meter.dimensions) or "none"
+                row.add_error("dimension", f"This is no dimension of {meter}, which declares {declared}.")
+            elif name in seen:
+                row.add_error("dimension", f"Put all values of {name} into one row.")
+            elif not row.lines():
+                row.add_error("texts", "Write the values that this price is for, one on a line.")
+            seen.add(name or "")
+
+    def _check_other_rates(self) -> None:
+        """A price must not be put in place of another one unseen."""
+        others = self.version.rates.filter(product_item=self._item())
+        if self.rate is not None:
+            others = others.exclude(pk=self.rate.pk)
+        wanted = {name: set(texts) for name, texts in self.where().items()}
+        if any({name: set(texts) for name, texts in other.where.items()} == wanted for other in others):
+            only = "where exactly this is so" if wanted else "without a condition"
+            field = "product_item" if "product_item" in self.fields else None
+            self.add_error(field, f"{self._item()} has a price {only} already: edit that one.")
+
+
+def _begin_of(rate: Rate) -> dict[str, Any]:
+    return {**rate.parameters, "prorated": rate.prorated, "where": condition_rows(rate.where)}
+
+
+def one_row_more(data: Mapping[str, Any], rows: str) -> dict[str, Any]:
+    """What was typed so far, and one more of the rows "tiers" or "where": "Add" where no JavaScript adds the row."""
+    begin: dict[str, Any] = {name: data[name] for name in RateForm.base_fields if name in data}
+    begin["tiers"] = typed_rows(data, "tiers", TierForm.base_fields, MOST_TIERS)
+    begin["where"] = typed_rows(data, "where", ConditionForm.base_fields, MOST_CONDITIONS)
+    begin[rows].append({})
+    return begin
 
 
 def items_to_add(version: PlanVersion) -> Any:
-    """The product items that a draft has no price for."""
+    """The product items that a draft has no price for, and those that can have several: of meters with dimensions."""
     priced = version.rates.values("product_item")
-    return ProductItem.objects.filter(retired_at=None).exclude(pk__in=priced).select_related("meter")
+    items = ProductItem.objects.filter(retired_at=None).select_related("meter")
+    return items.exclude(pk__in=priced, meter__dimensions=[])
 
 
 def worded(message: str) -> str:
     return WORDS.get(message, f"{message[:1].upper()}{message[1:]}.")
-
-
-def _tier(form: TierForm) -> dict[str, Any]:
-    values = form.values
-    tier: dict[str, Any] = {"up_to": values["up_to"] or None, "unit_price": values["unit_price"]}
-    return tier | ({"flat_fee": values["flat_fee"]} if values["flat_fee"] else {})

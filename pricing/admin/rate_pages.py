@@ -8,9 +8,11 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from pricing.admin.rate_form import RateForm, TierForm, items_to_add, one_tier_more
+from pricing.admin.rate_form import RateForm, items_to_add, one_row_more
+from pricing.admin.rate_rows import TIER_COLUMNS, TIER_FIELDS, TierForm
 from pricing.explain import describe_rate
 from pricing.models import Plan, PlanVersion, Rate
+from pricing.plan_words import rate_name
 from pricing.plans import remove_rate
 
 
@@ -25,27 +27,30 @@ def rate_page(
             request, f"The prices of {version or plan} are frozen. Change prices starts a new version.", messages.ERROR
         )
         return HttpResponseRedirect(back)
-    if "add_tier" in request.POST:
-        form = RateForm(version=version, rate=rate, parameters=one_tier_more(request.POST))
+    added = next((rows for rows in ("tiers", "where") if f"add_{rows}" in request.POST), None)
+    if added:
+        form = RateForm(version=version, rate=rate, begin=one_row_more(request.POST, added))
     else:
         form = RateForm(request.POST if request.method == "POST" else None, version=version, rate=rate)
     if form.is_bound and form.is_valid() and (saved := form.save()):
         lines = describe_rate(saved.parsed, unit=saved.product_item.meter.unit, currency=version.currency)
         words = "; ".join(lines).replace(":;", ":")
-        done = f"{saved.product_item} in {version}: {words}."
+        done = f"{rate_name(saved)} in {version}: {words}."
         model_admin.log_change(request, plan, done)
         model_admin.message_user(request, done, messages.SUCCESS)
         return HttpResponseRedirect(f"{back}#draft")
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
-        "title": f"Price of {rate.product_item}" if rate else "Add a product item",
+        "title": f"Price of {rate_name(rate)}" if rate else "Add a product item",
         "subtitle": str(version),
         "plan": plan,
         "version": version,
         "rate": rate,
         "form": form,
         "tiers": tier_rows(form),
+        "columns": [(TierForm.base_fields[name].label, models) for name, models in TIER_COLUMNS.items()],
+        "tiered_models": " ".join(TIER_FIELDS),
         "no_items": rate is None and not items_to_add(version).exists(),
     }
     return TemplateResponse(request, "admin/pricing/plan/rate_form.html", context)
@@ -55,7 +60,7 @@ def remove(plan: Plan, rate_pk: int) -> str:
     """Takes a rate out of the plan's draft; answers what was done. Raises ValidationError for a frozen one."""
     rate = _rate(plan, rate_pk)
     remove_rate(rate)
-    return f"{rate.product_item} is no longer in {rate.plan_version}."
+    return f"{rate_name(rate)} is no longer in {rate.plan_version}."
 
 
 def tier_rows(form: RateForm) -> list[tuple[str, TierForm]]:

@@ -1,7 +1,5 @@
 """The staff pages of pricing, through the forms that a browser posts."""
 
-from typing import Any
-
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
@@ -12,25 +10,16 @@ from meters.admin.base import instant
 from meters.models import Customer
 from pricing.models import Plan, PlanVersion, ProductItem, Rate
 from tests.factories import STORY_RATE, live_invoice, make_customer, make_meter, make_plan, put_on, run_sweep, send
+from tests.pricing.pages import text
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def staff(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("staff"))
-    return client
-
-
-def text(response: Any) -> str:
-    return str(response.content.decode())
 
 
 def page(plan: Plan, action: str = "change") -> str:
     return f"/admin/pricing/plan/{plan.pk}/{action}/"
 
 
-NO_TIERS = {"tiers-TOTAL_FORMS": "0", "tiers-INITIAL_FORMS": "0"}
+NO_TIERS = {"tiers-TOTAL_FORMS": "0", "tiers-INITIAL_FORMS": "0", "where-TOTAL_FORMS": "0", "where-INITIAL_FORMS": "0"}
 BLOCKS = NO_TIERS | {"model": "block", "block_size": "1000", "block_price": "5", "included_units": "5000"}
 
 
@@ -70,30 +59,6 @@ def test_the_whole_story_by_clicking(staff: Client) -> None:
     detail = text(staff.get(f"/admin/invoices/invoice/{invoice.pk}/change/"))
     assert "5,000 of 5,000 free" in detail
     assert "7,300 calls = 8 blocks x $5.00" in detail
-
-
-# --- Product items ---
-
-
-def test_product_items_are_renamed_and_neither_added_nor_deleted(staff: Client) -> None:
-    item = make_meter().product_item
-    staff.post(f"/admin/pricing/productitem/{item.pk}/change/", {"name": "API calls"})
-    item.refresh_from_db()
-    assert item.name == "API calls"
-    assert staff.get("/admin/pricing/productitem/add/").status_code == 403
-    assert staff.get(f"/admin/pricing/productitem/{item.pk}/delete/").status_code == 403
-    assert "This field is required." in text(staff.post(f"/admin/pricing/productitem/{item.pk}/change/", {"name": ""}))
-
-
-def test_unticking_the_meter_retires_the_item_and_says_so(staff: Client) -> None:
-    meter = make_meter()
-    response = staff.post(
-        f"/admin/meters/meter/{meter.pk}/change/",
-        {"key": "ApiCalls", "aggregation": "sum", "unit": "calls"},
-        follow=True,
-    )
-    assert "is retired: no plan can add it any more" in text(response)
-    assert ProductItem.objects.get().retired_at is not None
 
 
 # --- Plans ---

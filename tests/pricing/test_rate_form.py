@@ -3,8 +3,6 @@
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
-from django.http import QueryDict
 from django.test import Client
 
 from pricing.admin.rate_form import RateForm
@@ -13,6 +11,7 @@ from pricing.models import Plan, PlanVersion, ProductItem, Rate
 from pricing.plans import activate, draft_version, set_rate
 from pricing.rates import parse_rate
 from tests.factories import STORY_RATE, make_meter
+from tests.pricing.rate_forms import tier, typed
 
 pytestmark = pytest.mark.django_db
 
@@ -25,25 +24,6 @@ def version() -> PlanVersion:
 @pytest.fixture
 def item() -> ProductItem:
     return make_meter().product_item
-
-
-@pytest.fixture
-def staff(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("staff"))
-    return client
-
-
-def typed(*tiers: dict[str, str], **fields: Any) -> QueryDict:
-    data = QueryDict(mutable=True)
-    data.update({"tiers-TOTAL_FORMS": str(len(tiers)), "tiers-INITIAL_FORMS": "0"})
-    data.update({name: str(value) for name, value in fields.items()})
-    for row, tier in enumerate(tiers):
-        data.update({f"tiers-{row}-{name}": value for name, value in tier.items()})
-    return data
-
-
-def tier(up_to: str = "", unit_price: str = "", flat_fee: str = "", **more: str) -> dict[str, str]:
-    return {"up_to": up_to, "unit_price": unit_price, "flat_fee": flat_fee} | more
 
 
 GOOD = {
@@ -186,10 +166,13 @@ def test_only_items_without_a_price_can_be_added(version: PlanVersion, item: Pro
     retired = make_meter("Old")
     retired.used_for_billing = False
     retired.save()
-    fresh = make_meter("New").product_item
+    fresh = make_meter("New", dimensions=[]).product_item
+    priced = make_meter("Priced", dimensions=[]).product_item
+    set_rate(version, product_item=priced, parameters=STORY_RATE)
+    # One whose meter has dimensions can have a price for each filter.
     set_rate(version, product_item=item, parameters=STORY_RATE)
-    form = RateForm(typed(product_item=item.pk, model="per_unit", unit_price="1"), version=version)
-    assert list(form.fields["product_item"].queryset) == [fresh]  # type: ignore[attr-defined]
+    form = RateForm(typed(product_item=priced.pk, model="per_unit", unit_price="1"), version=version)
+    assert list(form.fields["product_item"].queryset) == [item, fresh]  # type: ignore[attr-defined]
     assert list(form.errors) == ["product_item"]
 
 
@@ -218,7 +201,7 @@ def test_a_draft_activated_between_check_and_write_refuses(version: PlanVersion,
 
 
 def test_add_tier_works_without_javascript(staff: Client, version: PlanVersion, item: ProductItem) -> None:
-    data = typed(tier("1000", "0.01"), tier("", ""), product_item=item.pk, model="graduated", add_tier="1")
+    data = typed(tier("1000", "0.01"), tier("", ""), product_item=item.pk, model="graduated", add_tiers="1")
     response = staff.post(f"/admin/pricing/plan/{version.plan_id}/rates/add/", data)
     form = response.context["form"]
     assert len(form.tiers.forms) == 3
