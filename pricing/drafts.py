@@ -125,7 +125,7 @@ def set_terms(version: PlanVersion, **changes: Any) -> PlanVersion:
 
     Amounts are in the major unit of the currency, for a whole period. A minimum and a commitment exclude each other.
     """
-    version = lock_draft(version)
+    given, version = version, lock_draft(version)
     known(changes, (*PlanVersion.TERMS, "currency"))
     for name, value in changes.items():
         if name in ("minimum", "overage_factor") or (name == "commitment" and value is not None):
@@ -135,6 +135,8 @@ def set_terms(version: PlanVersion, **changes: Any) -> PlanVersion:
     if version.plan.is_private:
         _mark_own_terms(version, changes)
     version.save()
+    for name in ("currency", "overridden_terms", *PlanVersion.TERMS):
+        setattr(given, name, getattr(version, name))
     return version
 
 
