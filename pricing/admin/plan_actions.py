@@ -51,8 +51,8 @@ def rate_removed(plan: Plan, request: HttpRequest, rate_pk: int) -> str:
 def rate_taken_back(plan: Plan, request: HttpRequest, rate_pk: int) -> str:
     rate = _rate(plan, rate_pk)
     if drop_override(rate) is None:
-        return f"{rate.product_item} is no longer in {rate.plan_version}, as in {plan.base}."
-    return f"{rate.product_item} in {rate.plan_version} costs what it costs in {plan.base}."
+        return f"{rate.product_item} is no longer in {plan.key}, as in {plan.base}."
+    return f"{rate.product_item} costs in {plan.key} what it costs in {plan.base}."
 
 
 def fee_removed(plan: Plan, request: HttpRequest, fee_pk: int) -> str:
@@ -64,24 +64,24 @@ def fee_removed(plan: Plan, request: HttpRequest, fee_pk: int) -> str:
 def fee_taken_back(plan: Plan, request: HttpRequest, fee_pk: int) -> str:
     fee = _fee(plan, fee_pk)
     if drop_override(fee) is None:
-        return f"{fee.name} is no longer in {fee.plan_version}, as in {plan.base}."
-    return f"{fee.name} in {fee.plan_version} is that of {plan.base}."
+        return f"{fee.name} is no longer in {plan.key}, as in {plan.base}."
+    return f"{fee.name} in {plan.key} is that of {plan.base}."
 
 
 def terms_taken_back(plan: Plan, request: HttpRequest) -> str:
     draft = get_object_or_404(plan.versions, status=PlanVersion.Status.DRAFT)
     drop_own_terms(draft, *request.POST.getlist("term"))
-    return f"These terms of {draft} are those of {plan.base}."
+    return f"These terms of {plan.key} are those of {plan.base}."
 
 
 def followed(plan: Plan, request: HttpRequest) -> str:
     follows = request.POST.get("follows") == "1"
     made = set_follows_base(plan, follows=follows)
     if follows and made is not None:
-        return f"{plan} follows {plan.base} and is brought up to date: {made} counts from the next period."
+        return f"{plan.key} follows {plan.base} and is brought up to date: v{made.number} counts from the next period."
     if follows:
-        return f"{plan} follows {plan.base}: a new version there makes a new version here."
-    return f"{plan} stays as it is, whatever becomes of {plan.base}."
+        return f"{plan.key} follows {plan.base}: a new version there makes a new version here."
+    return f"{plan.key} stays as it is, whatever becomes of {plan.base}."
 
 
 def _rate(plan: Plan, pk: int) -> Rate:

@@ -90,18 +90,16 @@ def version_page(plan: Plan, number: int, against: str) -> dict[str, Any] | None
     numbers = list(plan.versions.order_by("-number").values_list("number", flat=True))
     if number not in numbers:
         return None
-    other = (
-        int(against)
-        if against in {str(known) for known in numbers}
-        else max((known for known in numbers if known < number), default=None)
-    )
+    others = [known for known in numbers if known != number]
+    chosen = next((known for known in others if str(known) == against), None)
+    other = chosen or max((known for known in others if known < number), default=None)
     versions = {v.number: v for v in versions_with_contents(plan, number__in=[number, other or number])}
-    before = versions.get(other) if other is not None and other != number else None
+    before = versions[other] if other else None
     following = plan.versions.filter(number__gt=number).exclude(activated_at=None).order_by("number").first()
     return {
         "shown": view_of(versions[number]),
         "before": before,
         "changes": differences(before, versions[number]) if before else None,
-        "others": [known for known in numbers if known != number],
+        "others": others,
         "active_to": instant(following.activated_at) if following else "",
     }

@@ -13,15 +13,14 @@ from django.urls import path
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from meters.admin.base import KeepsRows, ModelAdmin, ModelForm, chip, messages_of, require
-from pricing.admin import plan_actions, plan_pages, rate_pages
+from meters.admin.base import KeepsRows, ModelAdmin, ModelForm, messages_of, require
+from pricing.admin import plan_actions, plan_documents, plan_pages, rate_pages
 from pricing.admin.assignments import running
 from pricing.admin.plan_page import plan_page
 from pricing.admin.plan_pages import plan_url
+from pricing.admin.plan_status import status_chip
 from pricing.models import Assignment, Plan, PlanVersion, Rate
 from pricing.plans import draft_version, set_default
-
-CHIPS = {Plan.Status.DRAFT: "busy", Plan.Status.ACTIVE: "good", Plan.Status.RETIRED: "quiet"}
 
 # A route below a plan, the end of its name, and what it runs.
 Routes = Mapping[str, tuple[str, Callable[..., Any]]]
@@ -65,6 +64,7 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
     list_select_related = ["customer"]
     search_fields = ["key", "name", "customer__key", "customer__name"]
     change_form_template = "admin/pricing/plan/change_form.html"
+    change_list_template = "admin/pricing/plan/change_list.html"
 
     def get_fields(self, request: HttpRequest, obj: Plan | None = None) -> Any:
         fields = ["key", "name", "description"]
@@ -89,7 +89,7 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
 
     @admin.display(description="status", ordering="status")
     def status_chip(self, plan: Plan) -> SafeString:
-        return chip(str(plan.get_status_display()), CHIPS[Plan.Status(plan.status)])
+        return status_chip(plan)
 
     @admin.display(description="for", ordering="customer")
     def for_whom(self, plan: Plan) -> str:
@@ -132,8 +132,10 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
 
     def _page_context(self, request: HttpRequest, plan: Plan) -> dict[str, Any]:
         page = plan_page(plan, request.GET)
-        private = [(private, self.status_chip(private)) for private in page["private_plans"]]
-        own = {"status_chip": self.status_chip(plan), "put_on_url": plan_pages.put_on_url(plan, request)}
+        private = [(private, status_chip(private)) for private in page["private_plans"]]
+        own = {"status_chip": status_chip(plan), "put_on_url": plan_pages.put_on_url(plan, request)}
+        if plan.is_private:
+            own["subtitle"] = f"{plan}, private plan of {plan.customer}"
         return page | own | {"private_plans": private}
 
     # --- Its own pages ---
@@ -159,7 +161,10 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
             "terms/": ("terms", plan_pages.terms_page),
             "private/": ("make_private", plan_pages.private_plan_page),
         }
-        looks: Routes = {"versions/<int:number>/": ("version", plan_pages.shown_version)}
+        looks: Routes = {
+            "versions/<int:number>/": ("version", plan_pages.shown_version),
+            "document/": ("document", plan_documents.download),
+        }
         kinds: list[tuple[Callable[..., HttpResponse], Routes]] = [
             (self._action_view, actions),
             (self._page_view, pages),
@@ -170,7 +175,12 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
             for view, routes in kinds
             for route, (name, run) in routes.items()
         ]
-        return [*own, *super().get_urls()]
+        apply = path("apply/", self.admin_site.admin_view(self.apply_view), name="pricing_plan_apply")
+        return [apply, *own, *super().get_urls()]
+
+    def apply_view(self, request: HttpRequest) -> HttpResponse:
+        require(self.has_add_permission(request) and self.has_change_permission(request))
+        return plan_documents.apply_page(self, request)
 
     def _action_view(self, run: Callable[..., str], request: HttpRequest, pk: int, **which: int) -> HttpResponse:
         """One change of a plan, by POST: calls the service, tells what it did or why not, and shows the plan."""
