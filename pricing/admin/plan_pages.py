@@ -115,9 +115,7 @@ def private_plan_page(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest
     def save() -> str:
         data = form.cleaned_data
         made.append(make_private(plan, customer=data["customer"], follows_base=data["follows_base"]))
-        return (
-            f"{made[0].key} is there, a draft: give it the prices that only {data['customer']} has, then activate it."
-        )
+        return f"{made[0].key} is there: give it the prices that only {data['customer']} has, then activate it."
 
     response = form_page(
         model_admin,
