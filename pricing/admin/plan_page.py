@@ -6,13 +6,11 @@ from typing import Any
 
 from django import forms
 from django.db.models import Count
-from django.http import QueryDict
 from django.utils import timezone
 
 from meters.admin.base import instant
 from pricing.admin.assignments import running
 from pricing.admin.rate_form import items_to_add
-from pricing.admin.try_it import try_panel
 from pricing.admin.version_view import versions_with_contents, view_of
 from pricing.differences import Difference, differences
 from pricing.models import Assignment, Plan, PlanVersion
@@ -48,7 +46,7 @@ class ActivationForm(forms.Form):
         return bool(self.cleaned_data["existing"] == MOVE)
 
 
-def plan_page(plan: Plan, query: QueryDict) -> dict[str, Any]:
+def plan_page(plan: Plan) -> dict[str, Any]:
     versions = versions_with_contents(plan, status__in=[PlanVersion.Status.DRAFT, PlanVersion.Status.ACTIVE])
     by_status = {version.status: version for version in versions}
     draft, active = by_status.get(PlanVersion.Status.DRAFT), by_status.get(PlanVersion.Status.ACTIVE)
@@ -66,7 +64,6 @@ def plan_page(plan: Plan, query: QueryDict) -> dict[str, Any]:
         "private_plans": private[:MOST_PRIVATE],
         "private_count": private.count(),
         "following_count": private.filter(follows_base=True).count(),
-        **try_panel([version for version in (active, draft) if version], query),
     }
 
 

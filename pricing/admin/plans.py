@@ -131,7 +131,7 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def _page_context(self, request: HttpRequest, plan: Plan) -> dict[str, Any]:
-        page = plan_page(plan, request.GET)
+        page = plan_page(plan)
         private = [(private, status_chip(private)) for private in page["private_plans"]]
         own = {"status_chip": status_chip(plan), "put_on_url": plan_pages.put_on_url(plan, request)}
         if plan.is_private:

@@ -1,0 +1,130 @@
+"""The price of a product item by quantity, by versions beside each other: the picture, its table, and its cliffs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from itertools import groupby
+
+from invoices.plan_estimates import rate_for
+from invoices.pricing_of import PricedVersion
+from pricing.curve_chart import Asked, CurveChart, CurveRow, NamedCurve, curve_chart, curve_rows
+from pricing.curves import Curve, cliff_words, price_curve, telling_span
+from pricing.models import PlanVersion, ProductItem
+from pricing.money import format_money, format_quantity, minor_units
+from pricing.rates import Rate, charge, needs_events
+from pricing.steps import EXACT
+
+# How the two are drawn, in the style sheet: the draft with a whole line, the active version with a dashed one.
+DRAFT, ACTIVE = 1, 2
+TYPICAL_EVENTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    version: PlanVersion
+    priced: PricedVersion
+
+    @property
+    def currency(self) -> str:
+        return self.version.currency
+
+    @property
+    def name(self) -> str:
+        return f"{'Draft' if self.version.is_draft else 'Active'} v{self.version.number}"
+
+    @property
+    def series(self) -> int:
+        return DRAFT if self.version.is_draft else ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Curves in one currency. `cliffs` and `notes` are sentences; `more_rows` says how many the table leaves out."""
+
+    chart: CurveChart
+    names: Sequence[str]
+    unit: str
+    cliffs: Sequence[str]
+    notes: Sequence[str]
+    rows: Sequence[CurveRow]
+    more_rows: int
+
+
+def pictures_of(
+    versions: Sequence[Version],
+    item: ProductItem,
+    dimensions: Mapping[str, str],
+    *,
+    asked: Sequence[Decimal],
+    event_size: Decimal | None,
+) -> list[Picture]:
+    """One picture for all versions in the same currency; none for versions that do not price the item."""
+    rates = [
+        (version, rate.rate) for version in versions if (rate := rate_for(version.priced, item, dimensions)) is not None
+    ]
+    up_to = _up_to([rate for _, rate in rates], asked, event_size)
+    return [
+        _picture(currency, list(some), item, up_to, asked, event_size)
+        for currency, some in groupby(sorted(rates, key=_currency), _currency)
+    ]
+
+
+def _currency(priced: tuple[Version, Rate]) -> str:
+    return priced[0].currency
+
+
+def _up_to(rates: Sequence[Rate], asked: Sequence[Decimal], event_size: Decimal | None) -> Decimal:
+    spans = [
+        event_size * TYPICAL_EVENTS if event_size is not None and needs_events(rate) else telling_span(rate)
+        for rate in rates
+    ]
+    return max([*spans, *(EXACT.multiply(quantity, Decimal("1.1")) for quantity in asked)], default=Decimal(1))
+
+
+def _picture(
+    currency: str,
+    rates: Sequence[tuple[Version, Rate]],
+    item: ProductItem,
+    up_to: Decimal,
+    asked: Sequence[Decimal],
+    event_size: Decimal | None,
+) -> Picture:
+    sizes = [event_size if needs_events(rate) else None for _, rate in rates]
+    curves = [price_curve(rate, up_to, event_size=size) for (_, rate), size in zip(rates, sizes, strict=True)]
+    named = [NamedCurve(version.name, version.series, curve) for (version, _), curve in zip(rates, curves, strict=True)]
+    money = partial(format_money, currency=currency)
+    marks = [
+        Asked(version.series, quantity, _amount(rate, curve, quantity))
+        for (version, rate), curve in zip(rates, curves, strict=True)
+        for quantity in asked
+        if quantity <= curve.up_to
+    ]
+    unit = item.meter.unit or "units"
+    rows, more_rows = curve_rows(curves, money_words=money)
+    cliffs = [
+        f"{one.name}: {cliff_words(cliff, unit=unit, currency=currency)}" for one in named for cliff in one.curve.cliffs
+    ]
+    notes = []
+    if not all(curve.exact for curve in curves):
+        notes.append("Blocks that are too fine for the picture are drawn as a line.")
+    if event_size is not None and any(sizes):
+        notes.append(f"Drawn for events of {format_quantity(event_size)} {unit} each.")
+    return Picture(
+        chart=curve_chart(
+            named, up_to=up_to, asked=marks, money_words=money, least_step=Decimal(1).scaleb(-minor_units(currency))
+        ),
+        names=[one.name for one in named],
+        unit=unit,
+        cliffs=cliffs,
+        notes=notes,
+        rows=rows,
+        more_rows=more_rows,
+    )
+
+
+def _amount(rate: Rate, curve: Curve, quantity: Decimal) -> Decimal:
+    if not needs_events(rate):
+        return charge(rate, quantity).amount
+    point = curve.at(quantity)
+    return point.amount if point else Decimal(0)
