@@ -124,7 +124,8 @@ def database(url: str) -> dict[str, Any]:
     settings["NAME"] = settings["NAME"] or "tollmeter"
     return settings | {
         "ENGINE": "django.db.backends.postgresql",
-        "OPTIONS": parts | {"connect_timeout": parts.get("connect_timeout") or 5},
+        # Unsaid, Django turns prepared statements off. They are for those that ask (meters/statements.py).
+        "OPTIONS": parts | {"connect_timeout": parts.get("connect_timeout") or 5, "prepare_threshold": 5},
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
     }

@@ -17,7 +17,7 @@ from psycopg.errors import UniqueViolation
 
 from meters import recording_sql
 from meters.signals import usage_changed
-from meters.statements import execute
+from meters.statements import execute_prepared
 
 # Of one statement; a larger batch goes alone.
 MAX_ROWS = 5_000
@@ -174,13 +174,13 @@ def _record(parameters: dict[str, object]) -> tuple[int, list[int] | None]:
     if time.monotonic() >= _raced_until:
         try:
             with transaction.atomic() if connection.in_atomic_block else nullcontext():
-                (answer,) = execute(recording_sql.RECORD_EVENTS, parameters)
+                (answer,) = execute_prepared(recording_sql.RECORD_EVENTS, parameters)
                 return answer
         except IntegrityError as error:
             if not isinstance(error.__cause__, UniqueViolation):
                 raise
             _raced_until = time.monotonic() + RACED_FOR
-    (answer,) = execute(recording_sql.RECORD_RACED_EVENTS, parameters)
+    (answer,) = execute_prepared(recording_sql.RECORD_RACED_EVENTS, parameters)
     return answer
 
 

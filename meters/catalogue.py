@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from meters import sql
 from meters.facts import DimensionPairs, MeterEntry
 from meters.models import Customer, DimensionSet, Meter, is_printable_key
-from meters.statements import execute
+from meters.statements import execute, execute_prepared
 
 METERS_LIVE_SECONDS = 1.0
 # Bounds the memory: some 150 bytes an entry.
@@ -72,7 +72,7 @@ def meters(keys: Collection[str]) -> dict[str, MeterEntry]:
 def fixed_meters(keys: Collection[str]) -> dict[str, MeterEntry]:
     """The meters of these keys as they are now, and stay until the transaction ends: one that nothing was counted by
     can still change its meaning (meters/metering.py), and waits for this."""
-    rows = execute(sql.FIXED_METERS, {"keys": list(keys)})
+    rows = execute_prepared(sql.FIXED_METERS, {"keys": list(keys)})
     return {key: MeterEntry(pk, frozenset(dimensions), unique, value) for key, pk, dimensions, unique, value in rows}
 
 
@@ -146,4 +146,4 @@ def _ids_by_digest(digests: Iterable[uuid.UUID]) -> dict[uuid.UUID, int]:
 
 
 def _ids_by_key(keys: Iterable[str]) -> dict[str, int]:
-    return dict(execute(sql.CUSTOMER_IDS, {"keys": list(keys)}))
+    return dict(execute_prepared(sql.CUSTOMER_IDS, {"keys": list(keys)}))

@@ -13,7 +13,7 @@ from meters import batching, catalogue, partitions, sql
 from meters.decoding import EventIn, Rejection
 from meters.facts import Fact, MeterEntry, Reader, accepted_times, instant
 from meters.models import is_printable_key
-from meters.statements import NULL, array, execute, quoted
+from meters.statements import NULL, array, execute_prepared, quoted
 
 MAX_AHEAD = timedelta(hours=24)
 
@@ -223,7 +223,7 @@ def _report_repeated(repeated: list[Fact], customers: Mapping[str, int], recorde
 
     A second statement, because a key that another transaction stored while ours ran is invisible to ours.
     """
-    rows = execute(
+    rows = execute_prepared(
         sql.EXISTING_KEYS,
         {
             "customers": array(str(customers[fact.customer]) for fact in repeated),

@@ -3,16 +3,33 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import psycopg
 from django.db import connection
 
+Row = tuple[Any, ...]
 
-def execute(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Runs a prepared statement and answers its rows. Django's own cursor binds in the client and never prepares."""
+
+def execute(statement: str, parameters: Mapping[str, Any]) -> list[Row]:
+    """Runs a statement, planned for these very parameters, and answers its rows."""
     connection.ensure_connection()
     assert connection.connection is not None
     with connection.wrap_database_errors, connection.connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        rows: list[Row] = cursor.fetchall()
+        return rows
+
+
+def execute_prepared(statement: str, parameters: Mapping[str, Any]) -> list[Row]:
+    """Runs a statement that each connection prepares once, and answers its rows.
+
+    For statements that run all the time and have one good plan. Django's own cursors put the parameters into the text
+    of the statement, which cannot be prepared then; psycopg's send them beside it.
+    """
+    connection.ensure_connection()
+    assert connection.connection is not None
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(statement, parameters, prepare=True)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        rows: list[Row] = cursor.fetchall()
         return rows
 
 
