@@ -14,6 +14,9 @@ from pricing.money import format_money, format_quantity
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S*[+-]\d\d:\d\d", re.ASCII)
 
+# Lines with names that staff chose.
+NAMED_FREELY = (InvoiceLine.Kind.TRIAL, InvoiceLine.Kind.FEE, InvoiceLine.Kind.PROMOTION)
+
 
 @dataclass(frozen=True, slots=True)
 class ExplainedLine:
@@ -39,7 +42,7 @@ class ExplainedLine:
     @property
     def chip(self) -> str:
         """What kind of line it is, where its name alone does not say so."""
-        return "" if self.line.kind == InvoiceLine.Kind.USAGE or self.is_unpriced else self.line.get_kind_display()
+        return str(self.line.get_kind_display()) if self.line.kind in NAMED_FREELY else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ def test_the_trial_says_until_when_and_costs_nothing(person: Client, hooli: Cust
         assert "Seats" not in page, path
     page = text(person)
     assert "700 calls All of it $0.00 –" in page
-    assert "Projected – After the first day behind the trial" in page
+    assert "Projected – After the first day that is charged" in page
     assert "16–22 Nov 2026 (UTC) Day 3 of 7 · Trial, billed every week" in page
 
 
