@@ -92,8 +92,8 @@ def change_plan(
     """Ends an assignment and puts its customer on another plan from that day on, and answers the new assignment.
 
     `when` is "now" (the customer's today), "period_end" (the end of the running period) or a day. The new assignment
-    has the end that the old one had, and where periods follow the anniversary, their day. On the first day of an
-    assignment, or before it, the new one takes its place altogether; the old one is left without any day.
+    has the end that the old one had, and where its periods were counted from an anchor, that one. On the first day of
+    an assignment, or before it, the new one takes its place altogether; the old one is left without any day.
 
     Raises ValidationError by field.
     """
@@ -107,17 +107,25 @@ def change_plan(
     if day < assignment.starts_on:
         raise ValidationError({"when": f"{assignment.plan} begins on {day_words(assignment.starts_on)}."})
     version = version_for(assignment, timezone.now())
-    keeps_anniversary = version is not None and cycle_of(version, assignment).anniversary
-    _set_end(assignment, day, source=source, actor=actor)
-    return assign(
-        customer=assignment.customer,
-        plan=plan,
-        starts_on=day,
-        ends_on=ends_on,
-        anchor_on=assignment.anchor if keeps_anniversary else None,
-        source=source,
-        actor=actor,
-    )
+    cycle = cycle_of(version, assignment) if version else None
+    # Months of the calendar are the same from wherever they are counted.
+    keeps_anchor = cycle is not None and (cycle.anniversary or cycle.count > 1)
+    try:
+        _set_end(assignment, day, source=source, actor=actor)
+        return assign(
+            customer=assignment.customer,
+            plan=plan,
+            starts_on=day,
+            ends_on=ends_on,
+            anchor_on=assignment.anchor if keeps_anchor else None,
+            source=source,
+            actor=actor,
+        )
+    except ValidationError as error:
+        # Whatever is wrong with a day, also for invoices that are final, is wrong with when.
+        raise ValidationError(
+            {"plan" if field == "plan" else "when": texts for field, texts in error.message_dict.items()}
+        ) from None
 
 
 @transaction.atomic

@@ -9,7 +9,7 @@ from pricing.deriving import derive, draft_after, freeze
 from pricing.drafts import check_rate, remove_fee, remove_rate, set_fee, set_rate, set_terms
 from pricing.models import Plan, PlanVersion, ProductItem
 from pricing.overlaps import check_version
-from pricing.version_choice import active_version, version_at, version_for
+from pricing.version_choice import active_version, version_for
 from pricing.version_contents import is_empty
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "set_fee",
     "set_rate",
     "set_terms",
-    "version_at",
     "version_for",
 ]
 

@@ -79,9 +79,3 @@ def periods_of(assignment: Assignment) -> Iterator[tuple[Period, PlanVersion]]:
 def running_period(assignment: Assignment, now: datetime) -> Period | None:
     """The period that `now` is in; the first one of an assignment that has yet to begin, None after its end."""
     return next((period for period, _ in periods_of(assignment) if now < period.end), None)
-
-
-def version_at(plan: Plan, instant: datetime) -> PlanVersion | None:
-    """The version that was active at an instant; before the first activation, the first."""
-    activated = plan.versions.exclude(activated_at=None).order_by("-activated_at", "-number")
-    return activated.filter(activated_at__lte=instant).first() or activated.last()

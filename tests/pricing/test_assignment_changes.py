@@ -14,7 +14,9 @@ from meters.models import Meter
 from pricing.assignments import assign, change_plan, end, set_quantity
 from pricing.models import Assignment, AssignmentLog, AssignmentQuantity, AssignmentRule, Plan
 from pricing.plans import activate, draft_version, set_fee, set_terms
-from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on
+from pricing.promotions import apply_promotion, save_promotion
+from pricing.taxes import save_tax_rate, set_billing_profile
+from tests.factories import STORY_RATE, live_invoice, make_customer, make_meter, make_plan, put_on, run_sweep, send
 from tests.racing import race
 
 NOON = "2026-03-18T12:00:00Z"
@@ -104,6 +106,21 @@ class TestChangeOfPlan:
         new = change_plan(old, plan=pro, when="period_end")
         # From the 31st of January: the 28th of February, the 31st of March.
         assert (new.starts_on, new.anchor_on) == (date(2026, 3, 31), date(2026, 1, 31))
+
+    def test_the_grid_of_several_months_is_kept(self, basic: Plan, pro: Plan) -> None:
+        set_terms(draft_version(basic), interval_count=2)
+        activate(basic)
+        old = put_on(make_customer(), basic, date(2026, 2, 10))
+        assert change_plan(old, plan=pro, when="now").anchor_on == date(2026, 2, 10)
+
+    def test_what_is_final_stays(self, basic: Plan, pro: Plan) -> None:
+        old = put_on(make_customer(), basic, date(2026, 1, 10))
+        run_sweep()
+        assert Invoice.objects.filter(status=Invoice.Status.FINAL).count() == 2
+        with pytest.raises(ValidationError, match="is final, and stays as it is") as error:
+            change_plan(old, plan=pro, when=date(2026, 2, 15))
+        assert list(error.value.message_dict) == ["when"]
+        assert change_plan(old, plan=pro, when=date(2026, 3, 1)).starts_on == date(2026, 3, 1)
 
     @pytest.mark.parametrize(
         ("field", "when"),
@@ -274,3 +291,39 @@ def test_quantities_of_one_day_set_at_once() -> None:
     ]
     assert race(*jobs) == []
     assert AssignmentQuantity.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_changes_while_workers_compute_and_close() -> None:
+    """Nobody waits in a circle: those who change a customer's bills and those who compute them."""
+    meter = make_meter()
+    plans = [make_plan(f"Plan{number}", {meter: STORY_RATE}) for number in range(2)]
+    for plan in plans:
+        set_fee(draft_version(plan), key="seats", name="Seats", amount="10")
+        activate(plan)
+    customer, today = make_customer(), datetime.now(UTC).date()
+    promotion = save_promotion(changes={"key": "welcome", "name": "Welcome", "percent": 10})
+    tax = save_tax_rate(changes={"key": "vat", "name": "VAT", "percent": 19, "is_default": True})
+    assignment = put_on(customer, plans[0], today - timedelta(days=40))
+
+    def change_everything() -> None:
+        apply_promotion(customer=customer, promotion=promotion)
+        set_billing_profile(customer, tax_rates=[tax], legal_name="Acme")
+        set_quantity(assignment, fee_key="seats", quantity=3, starts_on=today)
+        change_plan(assignment, plan=plans[1], when="period_end")
+
+    def change_for_all() -> None:
+        save_promotion(promotion, changes={"percent": 20})
+        save_tax_rate(tax, changes={"is_default": False})
+        set_terms(draft_version(plans[0]), minimum="5")
+        activate(plans[0])
+
+    def compute() -> None:
+        for _ in range(4):
+            send(customer.key, meter.key, 5)
+            run_sweep()
+
+    assert race(change_everything, change_for_all, compute, compute) == []
+    run_sweep()
+    kinds = set(live_invoice(customer).lines.values_list("kind", flat=True))
+    assert {"usage", "fee", "promotion", "tax"} <= kinds
