@@ -38,10 +38,13 @@ def default_plan() -> Plan | None:
     return Plan.objects.filter(is_default=True, status=Plan.Status.ACTIVE).first()
 
 
-def try_rules(customers: Iterable[Customer]) -> list[Tried]:
-    """What each customer would get if it were new, without any effect. As many queries for one as for many."""
+def try_rules(customers: Iterable[Customer], *, with_disabled: bool = False) -> list[Tried]:
+    """What each customer would get if it were new, without any effect. As many queries for one as for many.
+
+    `with_disabled`: as if the rules that are switched off were on, to try one before it counts.
+    """
     customers = list(customers)
-    rules, default = _rules(), default_plan()
+    rules, default = _rules(with_disabled), default_plan()
     # Roughly today, because days end at another instant in each zone; exactly below.
     assignments = Assignment.objects.filter(customer__in=customers).select_related("plan")
     by_customer: dict[int, list[Assignment]] = {}
@@ -103,8 +106,10 @@ def _clean_conditions(conditions: object, errors: dict[str, list[str]]) -> dict[
     return clean
 
 
-def _rules() -> Sequence[AssignmentRule]:
-    usable = Q(enabled=True, plan__status=Plan.Status.ACTIVE, plan__base=None)
+def _rules(with_disabled: bool = False) -> Sequence[AssignmentRule]:
+    usable = Q(plan__status=Plan.Status.ACTIVE, plan__base=None)
+    if not with_disabled:
+        usable &= Q(enabled=True)
     return list(AssignmentRule.objects.filter(usable).select_related("plan").prefetch_related("conditions"))
 
 

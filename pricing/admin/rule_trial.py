@@ -33,6 +33,8 @@ class TryRulesForm(forms.Form):
         choices=[(ALL, "All of them"), (DIFFERENT, "Those who would get another plan than they have")],
     )
 
+    off = forms.BooleanField(label="As if switched-off rules were on", required=False)
+
     def customers(self) -> "QuerySet[Customer]":
         """Whom to try, the newest first."""
         text = self.cleaned_data["customer"].strip() if self.is_valid() else ""
@@ -63,12 +65,11 @@ def try_page(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest) -> Http
     form = TryRulesForm(request.GET or None)
     found = form.customers() if form.is_bound else Customer.objects.order_by("-pk")
     count = found.count()
-    tried = try_rules(list(found[:MOST_TRIED]))
+    asked = form.cleaned_data if form.is_bound and form.is_valid() else {}
+    with_disabled = asked.get("off", False)
+    tried = try_rules(list(found[:MOST_TRIED]), with_disabled=with_disabled)
     rows = [_row(one) for one in tried]
-    if form.is_bound and form.is_valid() and form.cleaned_data["show"] == DIFFERENT:
-        shown = [row for row in rows if row.is_different]
-    else:
-        shown = rows
+    shown = [row for row in rows if row.is_different] if asked.get("show") == DIFFERENT else rows
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
@@ -77,7 +78,7 @@ def try_page(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest) -> Http
         "form": form if form.is_bound else TryRulesForm(),
         "count": count,
         "tried": len(rows),
-        "outcomes": outcomes(tried),
+        "outcomes": outcomes(tried, with_disabled=with_disabled),
         "different": sum(1 for row in rows if row.is_different),
         "rows": shown[:SHOWN],
         "left_out": max(0, len(shown) - SHOWN),
@@ -92,11 +93,15 @@ def conditions_words(rule: AssignmentRule) -> str:
     return " and ".join(words) or "anything"
 
 
-def outcomes(tried: Sequence[Tried]) -> list[Outcome]:
+def outcomes(tried: Sequence[Tried], *, with_disabled: bool) -> list[Outcome]:
     """Every rule in order, also those that nobody ends at, then the default plan, then nothing."""
     by_rule = Counter(one.rule.pk for one in tried if one.rule)
-    rules = AssignmentRule.objects.filter(enabled=True).select_related("plan").prefetch_related("conditions")
-    found = [Outcome(f"Rule {rule.position}: {conditions_words(rule)}", rule.plan, by_rule[rule.pk]) for rule in rules]
+    rules = AssignmentRule.objects.select_related("plan").prefetch_related("conditions")
+    found = [
+        Outcome(f"Rule {rule.position}: {conditions_words(rule)}", rule.plan, by_rule[rule.pk])
+        for rule in rules
+        if rule.enabled or with_disabled
+    ]
     by_default = [one for one in tried if one.rule is None and one.plan is not None]
     if by_default:
         found.append(Outcome("Default plan", by_default[0].plan, len(by_default)))

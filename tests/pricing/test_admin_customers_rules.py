@@ -154,6 +154,19 @@ def test_rules_are_tried_on_who_is_searched_for(staff: Client, customers: list[C
     assert staff.get(TRY, {"customer": "a\0b", "show": "some"}).status_code == 200
 
 
+def test_a_rule_is_tried_before_it_is_switched_on(staff: Client, plan: Plan, customers: list[Customer]) -> None:
+    AssignmentRule.objects.update(enabled=False)
+    off = staff.get(TRY)
+    assert {row.by for row in off.context["rows"]} == {"Nothing fits"}
+    on = staff.get(TRY, {"off": "on"})
+    assert [row.customer.key for row in on.context["rows"] if row.by == "Rule 20"] == ["same", "other"]
+    assert [(outcome.name, outcome.count) for outcome in on.context["outcomes"]] == [
+        ("Rule 20: country = de", 2),
+        ("No rule and no default plan", 2),
+    ]
+    assert not AssignmentRule.objects.filter(enabled=True).exists()
+
+
 def test_who_has_a_private_plan_of_the_plan_has_it(staff: Client, plan: Plan) -> None:
     rule(plan, 10)
     customer = make_customer("acme")
