@@ -92,9 +92,8 @@ class RateForm(forms.Form):
     )
     maximum = number_field(label="Maximum amount", help_text="A period never costs more. Empty: no limit.")
     prorated = forms.BooleanField(
-        label="Shrink what is free, and the tiers, in a period that is not a whole one",
         required=False,
-        help_text="By calendar days, where a customer begins or ends within a period. Prices stay.",
+        help_text="In a part of a period, what is free and the tiers shrink by its calendar days. Prices stay.",
     )
 
     def __init__(
