@@ -172,12 +172,12 @@ def _chart(bins: Sequence[tuple[str, int]]) -> Chart:
 
 
 def _short(words: str) -> str:
-    """ "10 to 25% less" for the axis: "-10–25%"."""
-    short = words.replace(" to ", "–").replace(" or lower", "").replace(" or higher", "")
-    for word, sign in ((" less", "-"), (" more", "+")):
-        if short.endswith(word):
-            return sign + short.removesuffix(word)
-    return {"the same": "same", "paid nothing before": "new"}[short]
+    """For the axis the bound that is nearer to nothing: "10 to 25% less" is "-10%"."""
+    named = {"the same": "0", "paid nothing before": "new", "0 to 5% less": "<0", "0 to 5% more": ">0"}
+    if words in named:
+        return named[words]
+    bound = words.split(" ")[0].removesuffix("%")
+    return f"{'-' if 'less' in words else '+'}{bound}%"
 
 
 def _notes(backtest: Backtest) -> list[str]:
