@@ -92,13 +92,21 @@ def document(error: exceptions.APIException) -> dict[str, Any]:
     body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     if isinstance(error, exceptions.ValidationError):
         body |= {"code": "invalid", "detail": "The request is not valid."}
-        body["errors"] = [{"pointer": pointer, "detail": str(detail)} for pointer, detail in _faults(error.detail)]
+        body["errors"] = [
+            {"pointer": _sendable(pointer), "detail": _sendable(str(detail))}
+            for pointer, detail in _faults(error.detail)
+        ]
         return body
     code = getattr(error, "problem_code", None) or error.get_codes()
     body |= {"code": code if isinstance(code, str) else error.default_code, "detail": str(error.detail)}
     if errors := getattr(error, "errors", None):
         body["errors"] = errors
     return body
+
+
+def _sendable(text: str) -> str:
+    """What a fault repeats of the input: JSON can name half of a character, which no answer can be written with."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _faults(detail: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:

@@ -161,3 +161,9 @@ def test_needs_the_scope_to_write(api: Callable[..., APIClient], path: str) -> N
     answer = api("ingest", "read").post(f"/v1/events/{path}", {}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
     assert api("write").get(f"/v1/events/{path}").status_code in (403, 405)
+
+
+def test_half_of_a_character_in_the_name_of_a_member_is_refused(writer: APIClient, calls: Meter) -> None:
+    answer = writer.post("/v1/events/void", rb'{"reason": "x", "\ud800": 1}', content_type="application/json")
+    assert answer.status_code == 400
+    assert [error["pointer"] for error in answer.json()["errors"]] == [r"/\ud800"]
