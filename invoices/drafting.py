@@ -65,10 +65,6 @@ class DraftLine:
     promotion_id: int | None = None
     tax_rate_id: int | None = None
 
-    @property
-    def is_priced(self) -> bool:
-        return self.kind != LineKind.UNPRICED
-
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -79,7 +75,7 @@ class Draft:
     total: Decimal
 
 
-def draft(usages: Sequence[ItemUsage], terms: Terms | str) -> Draft:
+def draft(usages: Sequence[ItemUsage], terms: Terms) -> Draft:
     """The lines of an invoice, in the order in which they are computed, each on what stands before it:
 
     1. usage, in the order given, then that in the trial, then that without a price;
@@ -88,8 +84,6 @@ def draft(usages: Sequence[ItemUsage], terms: Terms | str) -> Draft:
     4. what lifts the sum to the plan's minimum or commitment, or what the overage factor makes of the rest;
     5. taxes, each on the sum of all that is no tax.
     """
-    if isinstance(terms, str):
-        terms = Terms(currency=terms)
     currency = terms.currency
     lines = sorted((_usage_line(usage, currency) for usage in usages), key=lambda line: _USAGE.index(line.kind))
     # Before the first charged day nothing is owed but what was used, and that is free.

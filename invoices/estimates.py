@@ -16,6 +16,7 @@ from meters.periods import Period, windows
 from meters.usage import Values
 from pricing.models import ProductItem
 from pricing.money import total_of
+from pricing.terms import Terms
 
 # Before this much of a period is over, what it will come to is anybody's guess.
 PROJECTION_NEEDS = timedelta(days=1)
@@ -61,7 +62,7 @@ def daily_costs(invoice: Invoice, *, now: datetime) -> DailyCosts:
     rows: dict[int, list[list[Decimal]]] = {}
     for line in lines:
         so_far = [usage.item_usage(invoice.customer, line, window) for window in range(len(charged))]
-        running = [ZERO, *(draft([one], invoice.currency).total for one in so_far)]
+        running = [ZERO, *(draft([one], Terms(invoice.currency)).total for one in so_far)]
         added = [total_of((after, -before)) for before, after in itertools.pairwise(running)]
         rows.setdefault(line.item.pk, []).append([*in_trial, *added])
     priced = [item for item in items if item.pk in rows]
