@@ -80,7 +80,7 @@ class DocumentForm(forms.Form):
 
 def apply_page(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest) -> HttpResponse:
     """Shows what a document changes, and makes it the plan's draft once that was seen."""
-    form = DocumentForm(posted(request), request.FILES)
+    form = DocumentForm(posted(request), request.FILES or None)
     faults: list[tuple[str, str]] = []
     would: Applied | None = None
     checked = ""

@@ -116,6 +116,12 @@ def test_faults_are_named_by_their_place(staff: Client, plan: Plan) -> None:
     assert shown.context["form"]["text"].value() == wrong
 
 
+def test_the_page_asks_before_it_complains(staff: Client) -> None:
+    asked = staff.get(APPLY)
+    assert not asked.context["form"].is_bound
+    assert "errornote" not in text(asked)
+
+
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({}, "text", "Choose a file, or paste the document."),
     ({"text": "  \n"}, "text", "Choose a file, or paste the document."),
