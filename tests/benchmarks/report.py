@@ -9,6 +9,7 @@ from pathlib import Path
 
 from django.db import connection
 
+from tests.benchmarks.backtest import Measured as Backtested
 from tests.benchmarks.charges import Charges
 from tests.benchmarks.ingest import Measured, Workload
 from tests.benchmarks.reads import Read
@@ -37,6 +38,7 @@ class Report:
     hot: tuple[int, int, int, float] | None = None
     reads: list[Read] = field(default_factory=list)
     charges: list[Charges] = field(default_factory=list)
+    backtest: Backtested | None = None
 
     def text(self) -> str:
         lines = [f"## {self.events / 1e6:,.1f} million events, {datetime.now(UTC):%Y-%m-%d}", "", machine(), ""]
@@ -78,6 +80,13 @@ class Report:
             for row in self.charges:
                 bar = f"{row.limit:,}" if row.limit else ""
                 lines.append(f"| {row.name} | {row.median:,.0f} | {row.worst:,.0f} | {bar} |")
+        if self.backtest:
+            done = self.backtest
+            lines += [
+                "",
+                f"A backtest of {done.customers:,} customers x {done.months} months, by one worker:"
+                f" {done.seconds:,.1f} s (bar: {done.limit:,.0f}).",
+            ]
         return "\n".join(lines) + "\n"
 
 
