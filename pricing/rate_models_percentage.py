@@ -10,6 +10,8 @@ from pricing.rate_fields import Fields, RateError
 from pricing.rate_model import RateModel
 from pricing.steps import EXACT, PER_CENT, ZERO, Step, StepKind
 
+NOT_TOLD = "this rate prices single events and was not told them"
+
 
 @dataclass(frozen=True, slots=True)
 class Percentage(RateModel):
@@ -64,7 +66,7 @@ class Percentage(RateModel):
 
     def price(self, quantity: Decimal) -> Iterator[Step]:
         if replace(self, free_amount=None).needs_events:
-            raise ValueError("this rate prices single events and was not told them")
+            raise ValueError(NOT_TOLD)
         # A free amount alone comes off the sum as it comes off the events.
         base = max(quantity - self.free_amount, ZERO) if self.free_amount is not None else quantity
         yield Step(
@@ -88,8 +90,11 @@ class Percentage(RateModel):
             elif self.per_event_max is not None and amount > self.per_event_max:
                 told.cut += 1
                 told.taken_off += self.per_event_max - amount
-        if quantity or told.events:
+        if told.events:
             yield from self._steps(quantity, told)
+        elif quantity:
+            # Say, an iterator that has been gone through before: it must not make the usage free.
+            raise ValueError(NOT_TOLD)
 
     def _paying(self, events: Iterable[Decimal], told: "_Told") -> Iterator[Decimal]:
         """What each event that is not wholly free pays the rate on; counts the events and those that are free."""

@@ -177,6 +177,8 @@ def test_which_percentages_need_events(extra: dict[str, str], expected: bool) ->
 def test_a_rate_that_needs_events_is_not_guessed_without(rate: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="was not told them"):
         charge(parse_rate(rate), Decimal(1))
+    with pytest.raises(ValueError, match="was not told them"):
+        charge(parse_rate(rate), Decimal(1), iter(()))
 
 
 def test_no_usage_has_no_events() -> None:
