@@ -16,7 +16,9 @@ def move(row: Ordered, *, up: bool) -> bool:
 
     Answers whether there was one. The lock on all of them keeps two requests from giving the same position twice.
     """
-    rows: list[Ordered] = list(type(row)._default_manager.select_for_update().order_by("position", "id"))
+    locked: list[Ordered] = list(type(row)._default_manager.select_for_update(no_key=True).order_by("id"))
+    # Sorted here: what another request has moved while this one waited is where it is now.
+    rows = sorted(locked, key=lambda other: (other.position, other.pk))
     at = next((index for index, other in enumerate(rows) if other.pk == row.pk), None)
     to = None if at is None else at + (-1 if up else 1)
     if at is None or to is None or not 0 <= to < len(rows):
