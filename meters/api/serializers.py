@@ -12,9 +12,9 @@ from meters.metering import save_meter
 from meters.models import Customer, Meter
 
 
+# No docstring, which those that inherit from it would describe themselves with in the OpenAPI document.
 class Strict(serializers.Serializer[Any]):
-    """Refuses members that it does not know: not understood, they would change other than what was meant."""
-
+    # Refuses members that it does not know: not understood, they would change other than what was meant.
     unknown = "There is no such member."
 
     def to_internal_value(self, data: Any) -> Any:

@@ -27,6 +27,8 @@ ASSIGNMENTS = Assignment.objects.select_related("customer", "plan").prefetch_rel
 
 
 class QuantitySerializer(Strict, serializers.ModelSerializer[AssignmentQuantity]):
+    """How many of a fee a customer has from a day on."""
+
     quantity = NumberField()
     starts_on = serializers.DateField(help_text="The first day with it.")
 
@@ -36,6 +38,8 @@ class QuantitySerializer(Strict, serializers.ModelSerializer[AssignmentQuantity]
 
 
 class AssignmentSerializer(Strict, serializers.ModelSerializer[Assignment]):
+    """A customer on a plan, from a day on and perhaps up to another."""
+
     customer = ByKey(queryset=Customer.objects.all())
     plan = ByKey(queryset=Plan.objects.all())
     starts_on = serializers.DateField(required=False, help_text="Left out: today, where the customer is.")
@@ -72,6 +76,8 @@ class AssignmentQuery(Strict):
 
 
 class EndSerializer(Strict):
+    """When an assignment ends."""
+
     ends_on = serializers.DateField(
         allow_null=True, help_text="The first day that is no longer on the plan; null takes the end back."
     )
@@ -90,6 +96,8 @@ class WhenField(serializers.CharField):
 
 
 class ChangePlanSerializer(Strict):
+    """Which plan, and when."""
+
     plan = ByKey(queryset=Plan.objects.all())
     when = WhenField(default=PERIOD_END)
 

@@ -16,6 +16,8 @@ from pricing.private_plans import set_follows_base
 
 
 class ProductItemSerializer(Strict, serializers.ModelSerializer[ProductItem]):
+    """The thing sold: one for each meter that is used for billing."""
+
     meter = KeyOf()
     unit = serializers.CharField(source="meter.unit", read_only=True)
 
@@ -26,6 +28,8 @@ class ProductItemSerializer(Strict, serializers.ModelSerializer[ProductItem]):
 
 
 class PlanSerializer(Strict, serializers.ModelSerializer[Plan]):
+    """What customers are put on. Its prices are in its versions."""
+
     base = KeyOf(allow_null=True, help_text="Of a private plan: the plan that it was made of.")
     customer = KeyOf(allow_null=True, help_text="Of a private plan: whose it is.")
     active_version = serializers.IntegerField(read_only=True, allow_null=True, help_text="Its number.")
@@ -85,6 +89,8 @@ class PlanSerializer(Strict, serializers.ModelSerializer[Plan]):
 
 
 class PrivatePlanSerializer(Strict):
+    """A plan for one customer, made of another plan."""
+
     customer = ByKey(queryset=Customer.objects.all(), help_text="Whose it is to be.")
     key = serializers.CharField(
         max_length=100, required=False, help_text="Left out: made of the keys of the plan and of the customer."
@@ -95,6 +101,8 @@ class PrivatePlanSerializer(Strict):
 
 
 class RateSerializer(Strict, serializers.ModelSerializer[Rate]):
+    """The price of a product item in a plan version, of all its usage or of some."""
+
     product_item = ItemByKey(help_text="The key of its meter.")
     where = ConditionsField(
         required=False, help_text="Prices only the usage whose dimensions match. Empty: all the rest."
@@ -148,6 +156,8 @@ FEE_FIELDS = ("name", "kind", "amount", "percent", "quantity", "unit", "prorated
 
 
 class FeeSerializer(Strict, serializers.ModelSerializer[Fee]):
+    """A fixed amount in a plan version, or a percentage of what the rest comes to."""
+
     amount = NumberField(required=False, allow_null=True, help_text="Of one, for a whole period.")
     percent = NumberField(required=False, allow_null=True, help_text="Of usage and other fees; of the kind percent.")
     quantity = NumberField(
@@ -179,6 +189,8 @@ class FeeSerializer(Strict, serializers.ModelSerializer[Fee]):
 
 
 class VersionSerializer(Strict, serializers.ModelSerializer[PlanVersion]):
+    """Terms, rates and fees of a plan from one activation to the next."""
+
     plan = KeyOf()
     minimum = NumberField(required=False, help_text="What a whole period comes to at least, before tax.")
     commitment = NumberField(

@@ -30,6 +30,8 @@ class PlanQuery(Strict):
 
 
 class ActivateSerializer(Strict):
+    """Whether customers on the plan get the new version."""
+
     moves_existing = serializers.BooleanField(
         default=True,
         help_text="True: customers on the plan get the new version with their next period. False: they keep what they "

@@ -19,6 +19,8 @@ from pricing.promotions import apply_promotion, end_promotion, save_promotion
 
 
 class PromotionSerializer(Strict, serializers.ModelSerializer[Promotion]):
+    """A percentage or an amount off, of the whole invoice or of some product items."""
+
     percent = NumberField(required=False, allow_null=True, help_text="Off; of the kind percent.")
     amount = NumberField(required=False, allow_null=True, help_text="Off in each period; of the kind amount.")
     cap = NumberField(required=False, allow_null=True, help_text="What a customer gets off in all, at most.")
@@ -111,6 +113,8 @@ class PromotionViewSet(
 
 
 class AppliedSerializer(Strict, serializers.ModelSerializer[AppliedPromotion]):
+    """A promotion that a customer has."""
+
     customer = ByKey(queryset=Customer.objects.all())
     promotion = ByKey(queryset=Promotion.objects.all(), required=False, help_text="Its key; or else the code.")
     code = serializers.CharField(max_length=100, required=False, help_text="In place of the promotion, or with it.")
@@ -137,6 +141,8 @@ class AppliedQuery(Strict):
 
 
 class EndPromotionSerializer(Strict):
+    """When a customer's promotion ends."""
+
     ends_on = serializers.DateField(
         allow_null=True, help_text="The first day that no longer has it; null takes the end back."
     )

@@ -22,6 +22,8 @@ MAX_NAMED = 100
 
 
 class RuleSerializer(Strict, serializers.ModelSerializer[AssignmentRule]):
+    """Which plan a new customer gets that all of it fits."""
+
     plan = ByKey(queryset=Plan.objects.all())
     conditions = TraitsField(required=False, help_text="Traits that the customer must all have, with their values.")
 

@@ -21,6 +21,8 @@ from pricing.taxes import retire_tax_rate, save_tax_rate, set_billing_profile
 
 
 class TaxRateSerializer(Strict, serializers.ModelSerializer[TaxRate]):
+    """A tax and its percentage."""
+
     percent = NumberField(help_text="For example 19.")
 
     class Meta:
@@ -99,6 +101,8 @@ class TaxRateViewSet(
 
 
 class BillingProfileSerializer(Strict, serializers.ModelSerializer[BillingProfile]):
+    """What invoices need of a customer beside its plan: its taxes, and to whom they are written."""
+
     customer = KeyOf()
     tax_rates = ByKey(
         queryset=TaxRate.objects.all(),

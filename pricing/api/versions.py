@@ -34,7 +34,12 @@ VERSIONS = PlanVersion.objects.select_related("plan").prefetch_related(
     Prefetch("rates", queryset=RATES), Prefetch("fees", queryset=Fee.objects.order_by("id"))
 )
 KEY = OpenApiParameter("key", str, OpenApiParameter.PATH, description="Of the plan.")
-NAME = OpenApiParameter("version", str, OpenApiParameter.PATH, description="Its number, `draft` or `active`.")
+NAME = OpenApiParameter(
+    "version",
+    str,
+    OpenApiParameter.PATH,
+    description="Its number, `draft` or `active`. One that is no draft refuses changes: 409 `version_frozen`.",
+)
 DRAFT_NAME = "draft"
 
 
@@ -87,6 +92,8 @@ class DifferencesQuery(Strict):
 
 
 class DropTermsSerializer(Strict):
+    """Which of a private plan's own terms to give up."""
+
     terms = serializers.ListField(
         child=serializers.ChoiceField(PlanVersion.TERMS), default=list, help_text="Empty: all that are its own."
     )
