@@ -99,9 +99,8 @@ def _plan_of(wanted: PlanDocument) -> tuple[Plan, list[Difference]]:
         if wanted.base:
             plan = _make_private(wanted)
         else:
-            plan = Plan(key=wanted.key)
-            check_row(plan)
-            plan.save()
+            check_row(Plan(key=wanted.key), unique=False)
+            plan, _ = Plan.objects.get_or_create(key=wanted.key)
     plan = lock_plan(plan)
     if ((plan.base and plan.base.key) or "") != wanted.base:
         raise ValidationError({"base": f"The base of a plan never changes; {plan.key} has {plan.base or 'none'}."})

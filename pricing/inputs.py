@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
 from pricing.rate_fields import RateError, read_number
@@ -43,13 +43,17 @@ def check_row(row: models.Model, *, but: Iterable[str] = (), unique: bool = True
     row.full_clean(exclude=set(but), validate_unique=unique, validate_constraints=False)
 
 
+def save_row(row: models.Model) -> None:
+    """Saves a row that was checked. Raises ValidationError by field where another one took its place meanwhile."""
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError:
+        check_row(row)
+        raise
+
+
 def known(changes: Mapping[str, Any], names: Collection[str]) -> None:
     """Raises ValidationError for changes of what cannot be changed here."""
     if unknown := [name for name in changes if name not in names]:
         raise ValidationError(dict.fromkeys(unknown, "This is not known here."))
-
-
-def merged(errors: dict[str, list[str]], error: ValidationError) -> None:
-    """Adds the refusals of one check to those of others, by field."""
-    for field, texts in error.message_dict.items():
-        errors.setdefault(field, []).extend(texts)

@@ -4,6 +4,7 @@ Both ways to break that are checked here, under the locks of the caller: an assi
 another (`check_assignment`), and a version that brings an item to those who have it elsewhere (`check_version`).
 """
 
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -71,8 +72,12 @@ def check_version(version: PlanVersion) -> None:
         plan__versions__activated_at__isnull=False,
         plan__versions__rates__product_item__in=items,
     )
-    for other in beside.select_related("customer", "plan").order_by("pk").distinct():
-        for own in live.filter(plan=version.plan_id, customer=other.customer_id):
+    others = list(beside.select_related("customer", "plan").order_by("pk").distinct())
+    own_by_customer: dict[int, list[Assignment]] = defaultdict(list)
+    for own in live.filter(plan=version.plan_id, customer__in={other.customer_id for other in others}):
+        own_by_customer[own.customer_id].append(own)
+    for other in others:
+        for own in own_by_customer[other.customer_id]:
             start = max(now, own.starts_at, other.starts_at)
             ends = [end for end in (own.ends_at, other.ends_at) if end is not None]
             if all(start < end for end in ends) and items & priced_items(other, start):

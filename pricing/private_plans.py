@@ -9,7 +9,7 @@ from django.utils import timezone
 from meters.models import Customer
 from pricing.deriving import derive
 from pricing.drafts import lock_draft, restore
-from pricing.inputs import check_row, known
+from pricing.inputs import check_row, known, save_row
 from pricing.models import Fee, Plan, PlanVersion, Rate
 from pricing.plans import lock_plan
 from pricing.version_choice import active_version
@@ -38,7 +38,7 @@ def make_private(plan: Plan, *, customer: Customer, follows_base: bool = True, k
     )
     private.follows_base = follows_base
     check_row(private)
-    private.save()
+    save_row(private)
     draft = PlanVersion(plan=private, number=1)
     copy_terms(active, draft)
     draft.save()

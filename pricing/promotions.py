@@ -11,7 +11,7 @@ from django.utils import timezone
 from meters.models import Customer
 from meters.periods import local_date
 from meters.words import day_words
-from pricing.inputs import check_row, known, number, sensible_day
+from pricing.inputs import check_row, known, number, save_row, sensible_day
 from pricing.models import AppliedPromotion, Promotion
 from pricing.money import CurrencyError, minor_units
 
@@ -40,7 +40,7 @@ def save_promotion(promotion: Promotion | None = None, *, changes: Mapping[str, 
             setattr(promotion, name, value)
     check_row(promotion)
     _check(promotion)
-    promotion.save()
+    save_row(promotion)
     if "product_items" in changes:
         promotion.product_items.set(changes["product_items"])
     return promotion

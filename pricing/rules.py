@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from meters.models import Customer
 from meters.periods import local_date
-from pricing.inputs import check_row, known
-from pricing.models import Assignment, AssignmentRule, AssignmentRuleCondition, Plan
+from pricing.inputs import check_row, known, save_row
+from pricing.models import Assignment, AssignmentRule, AssignmentRuleCondition, Plan, next_position
 
 FIELDS = ("position", "plan", "customer_source", "enabled", "conditions")
 MOST_CONDITIONS = 100
@@ -81,8 +81,12 @@ def save_rule(rule: AssignmentRule | None = None, *, changes: Mapping[str, Any])
     conditions = _clean_conditions(changes["conditions"], errors) if "conditions" in changes else None
     if errors:
         raise ValidationError(errors)
+    if rule._state.adding and "position" not in changes:
+        # One at a time, or two would be put last at the same place. A rule is for a plan, so there is one to hold.
+        list(Plan.objects.order_by("pk").select_for_update(no_key=True)[:1])
+        rule.position = next_position()
     check_row(rule)
-    rule.save()
+    save_row(rule)
     if conditions is not None:
         rule.conditions.all().delete()
         AssignmentRuleCondition.objects.bulk_create(

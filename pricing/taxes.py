@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from meters.models import Customer
-from pricing.inputs import check_row, known, number
+from pricing.inputs import check_row, known, number, save_row
 from pricing.models import BillingProfile, TaxRate
 
 RATE_FIELDS = ("key", "name", "percent", "is_default")
@@ -46,7 +46,7 @@ def save_tax_rate(tax_rate: TaxRate | None = None, *, changes: Mapping[str, Any]
     if changed and _is_charged(tax_rate):
         message = "A final invoice has it, so it stays. Retire this tax rate and make another one."
         raise ValidationError(dict.fromkeys(changed, message))
-    tax_rate.save()
+    save_row(tax_rate)
     return tax_rate
 
 

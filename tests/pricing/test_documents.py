@@ -361,3 +361,10 @@ def test_two_documents_of_one_plan_applied_at_once() -> None:
     assert race(*jobs) == []
     assert sorted(Plan.objects.get().versions.values_list("number", "trial_days"))[0] == (1, 14)
     assert {version.trial_days for version in PlanVersion.objects.all()} == {14, 1, 2, 3}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_plan_that_two_documents_make_at_once_is_one_plan() -> None:
+    make_meter("ApiCalls", dimensions=["region"])
+    assert race(*[partial(apply_plan, document(), activate=True)] * 3) == []
+    assert Plan.objects.get().versions.get().status == PlanVersion.Status.ACTIVE

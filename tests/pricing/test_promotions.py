@@ -167,3 +167,13 @@ def test_a_promotion_that_is_switched_off_meanwhile_is_given_before_or_not_at_al
     )
     assert {type(error) for error in raised} <= {ValidationError}
     assert AppliedPromotion.objects.count() + len(raised) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_or_code_that_two_take_at_once_is_one_promotions() -> None:
+    for changes in (WELCOME, WELCOME | {"key": "other", "code": "hello"}):
+        both = [changes, changes if "code" not in changes else changes | {"key": "third", "code": "HELLO"}]
+        (refused,) = race(*(partial(save_promotion, changes=one) for one in both))
+        assert isinstance(refused, ValidationError)
+        assert list(refused.message_dict) == ["code" if "code" in changes else "key"]
+    assert Promotion.objects.count() == 2

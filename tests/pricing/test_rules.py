@@ -1,6 +1,7 @@
 """Assignment rules: saving them, and trying them on customers that are there already."""
 
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pricing.models import Assignment, AssignmentLog, AssignmentRule, Plan
 from pricing.plans import retire
 from pricing.rules import save_rule, try_rules
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on
+from tests.racing import race
 
 pytestmark = pytest.mark.django_db
 
@@ -116,3 +118,13 @@ def test_rules_for_retired_and_private_plans_are_passed_over(plans: tuple[Plan, 
     save_rule(changes={"plan": basic})
     retire(gold)
     assert [one.plan for one in try_rules([make_customer()])] == [basic]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rules_that_are_made_at_once_each_have_a_place() -> None:
+    plan = make_plan("Basic", {make_meter(): STORY_RATE})
+    assert race(*[partial(save_rule, changes={"plan": plan, "conditions": {"tier": "gold"}})] * 5) == []
+    assert sorted(AssignmentRule.objects.values_list("position", flat=True)) == [10, 20, 30, 40, 50]
+    (refused,) = race(*[partial(save_rule, changes={"plan": plan, "position": 60})] * 2)
+    assert isinstance(refused, ValidationError)
+    assert list(refused.message_dict) == ["position"]
