@@ -1,8 +1,7 @@
 """The life of an invoice: opened with its assignment, kept up to date, made final. Locks and transactions live here.
 
-Lock order: the customer (opening, marking), the assignment (opening), the customer's live invoices by id, the number
-series. Whoever takes one live invoice of a customer takes all of them: a promotion's cap and usage without a price are
-shared between them.
+Lock order: the customer (of several, by id), the assignment, the invoice, the number series. Whoever changes an invoice
+holds its customer: what one invoice takes of a promotion's cap, or prices, another one does not.
 """
 
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from invoices.addressee import addressee_of
 from invoices.adjustments import subject_of
 from invoices.computing import compute
 from invoices.drafting import Draft
@@ -24,8 +24,11 @@ from meters.cycles import period_at
 from meters.models import Customer
 from meters.periods import Period, local_date
 from meters.words import day_words
-from pricing.models import Assignment, BillingProfile, PlanVersion
+from pricing.models import Assignment, PlanVersion
 from pricing.version_choice import chosen, cycle_of, versions_of
+
+# How many invoices one call opens: what staff wait for, and what is locked meanwhile.
+MOST_AT_ONCE = 100
 
 
 @transaction.atomic
@@ -33,7 +36,8 @@ def open_invoices(assignment: Assignment, *, now: datetime | None = None) -> lis
     """Opens the invoices that an assignment lacks, from its first day to the period that `now` is in.
 
     Each period begins where the one before ended, and goes to the end of the period that this is in by the cycle of
-    the version that counts then. The unique constraint on assignment and period start is the last guard against a
+    the version that counts then. Of very many (the days of years ago) the first are opened, and the others by the next
+    calls, which the sweep makes. The unique constraint on assignment and period start is the last guard against a
     second invoice for a period.
     """
     now = now or timezone.now()
@@ -46,7 +50,7 @@ def open_invoices(assignment: Assignment, *, now: datetime | None = None) -> lis
     end = assignment.ends_at
     versions = versions_of(assignment) if start <= now and (end is None or start < end) else []
     opened: list[Invoice] = []
-    while start <= now and (end is None or start < end):
+    while start <= now and (end is None or start < end) and len(opened) < MOST_AT_ONCE:
         # However late a worker comes to it, a period has the prices that counted when it began.
         version = chosen(versions, start)
         if version is None:
@@ -63,7 +67,7 @@ def open_invoices(assignment: Assignment, *, now: datetime | None = None) -> lis
             currency=version.currency,
         )
         InvoiceEvent.objects.create(invoice=invoice, kind="opened", detail={"plan_version": str(version)})
-        recalculate(invoice.pk, now=now)
+        _recalculate(invoice, now)
         opened.append(invoice)
         start = period.end
     if opened:
@@ -86,9 +90,8 @@ def follow_assignment(assignment: Assignment, *, now: datetime | None = None) ->
     if final is not None and _contradicts(final, end):
         day = day_words(local_date(final.period_end, final.zone))
         raise ValidationError({"ends_on": f"Invoice {final.number}, up to {day}, is final, and stays as it is."})
-    for invoice in _lock_live(Q(customer=assignment.customer_id)):
-        if invoice.assignment_id != assignment.pk:
-            continue
+    live = assignment.invoices.select_for_update(of=("self",)).select_related(*_PARTS).order_by("period_start")
+    for invoice in live.filter(status__in=Invoice.LIVE):
         whole = _whole_period(assignment, invoice.plan_version, invoice.period_start)
         wanted = whole.clip(invoice.period_start, end).end
         if wanted == invoice.period_end:
@@ -102,7 +105,8 @@ def follow_assignment(assignment: Assignment, *, now: datetime | None = None) ->
             invoice.closes_at = max(wanted, now) + grace_time()
             invoice.status = Invoice.Status.OPEN if now < wanted else invoice.status
         invoice.save(update_fields=["period_end", "closes_at", "status"])
-        recalculate(invoice.pk, now=now)
+        if invoice.is_live:
+            _recalculate(invoice, now)
     _mark_siblings_stale(assignment)
     open_invoices(assignment, now=now)
 
@@ -122,7 +126,6 @@ def _whole_period(assignment: Assignment, version: PlanVersion, start: datetime)
 
 def _mark_siblings_stale(assignment: Assignment) -> None:
     """Has the customer's other live invoices computed anew: what one prices is no unpriced usage on another."""
-    _lock_live(Q(customer=assignment.customer_id))
     siblings = Invoice.objects.filter(customer_id=assignment.customer_id, status__in=Invoice.LIVE)
     siblings.exclude(assignment=assignment).update(is_stale=True)
 
@@ -132,15 +135,12 @@ def mark_stale(customers: Q) -> None:
     """Has the live invoices of these customers computed anew; to be called in the transaction that changes what their
     bills are made of.
 
-    The customers' locks make it wait for an invoice that is being opened, which may not know of the change; all locks
-    are taken in the order of ids, so that two who mark, or one who marks and one who computes, wait in a row.
+    The customers' locks make it wait for who is opening an invoice, or computing one, without knowing of the change.
     """
-    concerned = Customer.objects.filter(customers, invoices__status__in=Invoice.LIVE).values("pk")
+    concerned = Customer.objects.filter(customers).values("pk")
     locked = Customer.objects.filter(pk__in=concerned).order_by("pk").select_for_update(no_key=True)
-    ids = list(locked.values_list("pk", flat=True))
-    live = Invoice.objects.filter(customer__in=ids, status__in=Invoice.LIVE)
-    list(live.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
-    live.update(is_stale=True)
+    list(locked.values_list("pk", flat=True))
+    Invoice.objects.filter(customer__in=concerned, status__in=Invoice.LIVE).update(is_stale=True)
 
 
 def mark_all_stale() -> None:
@@ -148,22 +148,20 @@ def mark_all_stale() -> None:
     mark_stale(Q())
 
 
+def _lock(invoice_id: int) -> Invoice:
+    """An invoice, held with its customer. Raises Invoice.DoesNotExist."""
+    list(Customer.objects.filter(invoices=invoice_id).select_for_update(of=("self",), no_key=True))
+    # A statement of its own: it sees what was committed while this waited for the customer.
+    locked = Invoice.objects.select_for_update(of=("self",)).select_related(*_PARTS)
+    return locked.get(pk=invoice_id)
+
+
 def _lock_customer(customer_id: int) -> None:
     Customer.objects.select_for_update(no_key=True).get(pk=customer_id)
 
 
-def _lock_live(invoices: Q) -> list[Invoice]:
-    """The live ones of these invoices of one customer, locked in the order of their ids."""
-    locked = Invoice.objects.select_for_update(of=("self",)).select_related(
-        "customer", "assignment__plan", "plan_version__plan"
-    )
-    return list(locked.filter(invoices, status__in=Invoice.LIVE).order_by("pk"))
-
-
-def _lock(invoice_id: int) -> Invoice | None:
-    """An invoice, locked together with the other live ones of its customer; None for one that is not live."""
-    locked = _lock_live(Q(customer__invoices=invoice_id))
-    return next((invoice for invoice in locked if invoice.pk == invoice_id), None)
+# What an invoice is computed of.
+_PARTS = ("customer", "assignment__plan", "plan_version__plan")
 
 
 @transaction.atomic
@@ -174,8 +172,11 @@ def recalculate(invoice_id: int, *, now: datetime | None = None) -> bool:
     is left alone, so a late message does no harm.
     """
     now = now or timezone.now()
-    invoice = _lock(invoice_id)
-    return invoice is not None and _recalculate(invoice, now)
+    try:
+        invoice = _lock(invoice_id)
+    except Invoice.DoesNotExist:
+        return False
+    return invoice.is_live and _recalculate(invoice, now)
 
 
 def _recalculate(invoice: Invoice, now: datetime) -> bool:
@@ -252,7 +253,7 @@ def _taken_off(lines: Iterable[InvoiceLine]) -> dict[int, Decimal]:
 
 
 def _mark_others_stale(invoice: Invoice) -> None:
-    """Has the customer's other live invoices computed anew. Their locks are held."""
+    """Has the customer's other live invoices computed anew."""
     others = Invoice.objects.filter(customer_id=invoice.customer_id, status__in=Invoice.LIVE)
     others.exclude(pk=invoice.pk).update(is_stale=True)
 
@@ -266,8 +267,6 @@ def close(invoice_id: int, *, now: datetime | None = None) -> Invoice:
     """
     now = now or timezone.now()
     invoice = _lock(invoice_id)
-    if invoice is None:
-        return Invoice.objects.get(pk=invoice_id)
     if invoice.status == Invoice.Status.OPEN and now >= invoice.period_end:
         invoice.status = Invoice.Status.GRACE
         invoice.save(update_fields=["status"])
@@ -279,11 +278,11 @@ def close(invoice_id: int, *, now: datetime | None = None) -> Invoice:
 
 
 def _finalize(invoice: Invoice, now: datetime) -> None:
-    billing = BillingProfile.objects.filter(customer=invoice.customer_id).first() or BillingProfile()
-    invoice.customer_name = billing.legal_name or str(invoice.customer)
-    invoice.customer_address = billing.address
-    invoice.customer_tax_id = billing.tax_id
-    invoice.tax_note = billing.tax_note
+    addressee = addressee_of(invoice)
+    invoice.customer_name = addressee.name
+    invoice.customer_address = addressee.address
+    invoice.customer_tax_id = addressee.tax_id
+    invoice.tax_note = addressee.note
     invoice.plan_name = str(invoice.plan_version.plan)
     invoice.number = next_number(now)
     invoice.finalized_at = now

@@ -8,12 +8,13 @@ import pytest
 import time_machine
 from django.core.exceptions import ValidationError
 
+from invoices import due, services
 from invoices.models import Invoice
 from meters.customers import update_customer
 from meters.models import Customer, Meter
 from meters.periods import local_midnight
 from pricing.assignments import assign, change_plan, end
-from pricing.models import Assignment, Plan
+from pricing.models import Assignment
 from tests.factories import live_invoice, make_customer, make_meter, put_on, run_sweep, send
 from tests.invoices.november import NOW
 from tests.invoices.plans import FREE, ONE_EACH, fee, plan_with, version_with
@@ -224,9 +225,11 @@ class TestEnds:
         assert totals(customer) == [7, 4]
 
 
-def test_years_of_a_daily_plan_are_made_up_for(customer: Customer, calls: Meter) -> None:
-    plan: Plan = plan_with("Daily", {calls: ONE_EACH}, interval="day")
-    with time_machine.travel(datetime(2027, 1, 22, tzinfo=UTC), tick=False):
-        assignment = put_on(customer, plan, date(2026, 11, 22))
-        assert assignment.invoices.count() == 62
-        assert len(starts(assignment)) == 63
+def test_the_days_of_long_ago_are_made_up_for_by_and_by(customer: Customer, calls: Meter) -> None:
+    plan = plan_with("Daily", {calls: ONE_EACH}, interval="day")
+    assignment = put_on(customer, plan, date(2026, 8, 1))  # 114 days
+    assert assignment.invoices.count() == services.MOST_AT_ONCE
+    assert due.uncovered_assignments(NOW, 10) == [assignment]
+    run_sweep()
+    assert starts(assignment) == [date(2026, 8, 1) + timedelta(days=number) for number in range(115)]
+    assert due.uncovered_assignments(NOW, 10) == []

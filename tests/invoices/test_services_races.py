@@ -5,7 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from invoices import services
+from invoices.adjustments import subject_of
+from invoices.computing import compute
 from invoices.models import Invoice, InvoiceEvent, NumberSeries
+from pricing.assignments import set_quantity
+from pricing.promotions import apply_promotion, save_promotion
+from pricing.taxes import save_tax_rate, set_billing_profile
 from tests.factories import (
     STORY_RATE,
     make_customer,
@@ -15,6 +20,8 @@ from tests.factories import (
     run_sweep,
     send,
 )
+from tests.invoices.november import NOW
+from tests.invoices.plans import ONE_EACH, fee, plan_with
 from tests.racing import race
 
 
@@ -61,3 +68,36 @@ class TestRaces:
         run_sweep()
         live.refresh_from_db()
         assert (live.lines.get().quantity, live.total) == (6000, 5)
+
+    def test_changes_of_all_kinds_at_once_are_all_on_the_bill(self) -> None:
+        customer = make_customer("acme")
+        calls, storage = make_meter(), make_meter("Storage")
+        today = datetime.now(UTC).date()
+        first = (today.replace(day=1) - timedelta(days=40)).replace(day=1)
+        plan = plan_with("Seats", {calls: ONE_EACH}, fee("seats", "10", prorated=False), fee("base", "7"))
+        assignment = put_on(customer, plan, first)
+        beside = plan_with("Storage", {storage: ONE_EACH})
+        half = save_promotion(changes={"key": "half", "name": "Half", "percent": "50"})
+        invoices = list(customer.invoices.values_list("pk", flat=True))
+        assert (
+            race(
+                lambda: set_quantity(assignment, fee_key="seats", quantity=3, starts_on=first),
+                lambda: set_quantity(assignment, fee_key="base", quantity=2, starts_on=today),
+                lambda: apply_promotion(customer=customer, promotion=half, starts_on=first),
+                lambda: set_billing_profile(customer, legal_name="Acme Inc."),
+                lambda: save_tax_rate(changes={"key": "vat", "name": "VAT", "percent": "20", "is_default": True}),
+                lambda: put_on(customer, beside, today),
+                lambda: send("acme", "Storage", 5),
+                lambda: [services.recalculate(pk) for pk in invoices],
+                lambda: [services.close(pk) for pk in invoices],
+                lambda: services.open_invoices(assignment),
+            )
+            == []
+        )
+        for _ in range(3):
+            run_sweep()
+        live = Invoice.objects.filter(status__in=Invoice.LIVE).order_by("assignment_id")
+        for invoice, computed in zip(live, compute([subject_of(one) for one in live], now=NOW), strict=True):
+            assert (invoice.total, invoice.subtotal) == (computed.draft.total, computed.draft.subtotal)
+            assert {line.kind for line in invoice.lines.all()} >= {"usage", "promotion", "tax"}
+        assert assignment.invoices.get(status="open").lines.get(fee_key="seats").amount == 30
