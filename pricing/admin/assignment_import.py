@@ -15,8 +15,8 @@ from pricing.assignment_import import COLUMNS, REQUIRED, Imported, ImportedRow, 
 from pricing.csv_text import CsvFault, CsvRow, read_rows
 from pricing.models import Assignment
 
-# Each assignment's invoice is made on the spot; more of them would outlast a request.
-MOST_ROWS = 2000
+# Each assignment's invoice is made on the spot; more of them would outlast a request. The command takes them.
+MOST_ROWS = 500
 MOST_BYTES = 1_000_000
 
 
@@ -97,6 +97,7 @@ def import_page(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest) -> H
         "columns": COLUMNS,
         "shown": columns,
         "required": REQUIRED,
+        "most_rows": MOST_ROWS,
         "rows": shown,
         "wrong": imported.wrong if imported else 0,
         "assigned": imported.assigned if imported else 0,

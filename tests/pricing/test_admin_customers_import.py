@@ -161,7 +161,7 @@ def test_rows_that_are_there_already_are_left(staff: Client, plan: Plan) -> None
         ("customer,plan,starts_on,price\nacme,Basic,2026-11-01,5\n", "'price' is none of"),
         ("customer,plan,starts_on\nacme,Basic,2026-11-01,5\n", "Line 2: it has more cells"),
         ('customer,plan,starts_on\n"acme,Basic,2026-11-01\n', "Line 2: it cannot be read"),
-        ("customer,plan,starts_on\n" + "acme,Basic,2026-11-01\n" * 2001, "Line 2002: at most 2,000 rows at a time."),
+        ("customer,plan,starts_on\n" + "acme,Basic,2026-11-01\n" * 501, "Line 502: at most 500 rows at a time."),
         ("customer,plan,starts_on\nac\0me,Basic,2026-11-01\n", "Null characters are not allowed."),
     ],
     ids=["nothing", "no column", "a strange column", "too many cells", "open quotes", "too many rows", "NUL"],
