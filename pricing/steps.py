@@ -98,7 +98,7 @@ class Step:
     kind: StepKind
     amount: Decimal
     quantity: Decimal = ZERO  # units of the meter this step prices
-    of: Decimal | None = None  # the limit: units included, or the line's minimum or maximum amount
+    of: Decimal | None = None  # the limit: units included, or an amount that is least, most, agreed or left
     unit_price: Decimal | None = None
     blocks: Decimal | None = None  # whole blocks charged; None when blocks are prorated
     block_size: Decimal | None = None

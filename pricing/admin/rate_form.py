@@ -2,7 +2,7 @@
 refuses goes back beside the field, or into the row, that it is about."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -20,6 +20,7 @@ from pricing.admin.rate_rows import (
     TierForm,
     TierFormSet,
     condition_rows,
+    lines_of,
     number_field,
     typed_rows,
 )
@@ -164,7 +165,11 @@ class RateForm(forms.Form):
 
     def where(self) -> dict[str, list[str]]:
         """The filter that was typed; empty for none."""
-        return {form.cleaned_data["dimension"]: form.lines() for form in self._used_conditions()}
+        typed = {form.cleaned_data["dimension"]: form.lines() for form in self._used_conditions()}
+        if self.rate is not None and typed == _as_typed(self.rate.where):
+            # Left as it was: a value may have blanks around it, which nobody can type here.
+            return dict(self.rate.where)
+        return typed
 
     def used_tiers(self) -> list[TierForm]:
         """The rows that are tiers: those not removed and not wholly empty."""
@@ -283,6 +288,10 @@ class RateForm(forms.Form):
             only = "where exactly this is so" if wanted else "without a condition"
             field = "product_item" if "product_item" in self.fields else None
             self.add_error(field, f"{self._item()} has a price {only} already: edit that one.")
+
+
+def _as_typed(where: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {row["dimension"]: lines_of(row["texts"]) for row in condition_rows(where) if row}
 
 
 def _begin_of(rate: Rate) -> dict[str, Any]:

@@ -31,7 +31,16 @@ def number_field(**kwargs: Any) -> forms.CharField:
     return forms.CharField(required=False, max_length=100, widget=widget, **kwargs)
 
 
-class TierForm(forms.Form):
+class RowForm(forms.Form):
+    """Fields without labels of their own: a table's heading names them, and the same to those who hear the page."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs["aria-label"] = field.label
+
+
+class TierForm(RowForm):
     up_to = number_field(label="Up to and including")
     unit_price = number_field(label="Price per unit")
     block_size = number_field(label="Units in a block")
@@ -58,12 +67,15 @@ class TierForm(forms.Form):
         return {**told, "up_to": typed["up_to"] or None}
 
 
-class ConditionForm(forms.Form):
+class ConditionForm(RowForm):
     """One condition of a filter: a dimension, and the texts that count, one on a line."""
 
-    dimension = forms.ChoiceField(required=False)
+    dimension = forms.ChoiceField(label="Dimension", required=False)
     texts = forms.CharField(
-        required=False, max_length=100_000, widget=forms.Textarea(attrs={"rows": 2, "cols": 30, "spellcheck": "false"})
+        label="Is one of",
+        required=False,
+        max_length=100_000,
+        widget=forms.Textarea(attrs={"rows": 2, "cols": 30, "spellcheck": "false"}),
     )
 
     def __init__(self, *args: Any, dimensions: Iterable[str], **kwargs: Any) -> None:
@@ -73,14 +85,18 @@ class ConditionForm(forms.Form):
         field.choices = [("", "All usage"), *((name, name) for name in dimensions)]
 
     def lines(self) -> list[str]:
-        texts = str(self.cleaned_data.get("texts") or "").splitlines()
-        return list(dict.fromkeys(text.strip() for text in texts if text.strip()))
+        return lines_of(self.cleaned_data.get("texts") or "")
 
 
 TierFormSet = forms.formset_factory(TierForm, extra=0, can_delete=True, max_num=MOST_TIERS, validate_max=True)
 ConditionFormSet = forms.formset_factory(
     ConditionForm, extra=0, can_delete=True, max_num=MOST_CONDITIONS, validate_max=True
 )
+
+
+def lines_of(texts: str) -> list[str]:
+    """The values that were typed: each once, without blanks around it and empty lines."""
+    return list(dict.fromkeys(text.strip() for text in texts.splitlines() if text.strip()))
 
 
 def condition_rows(where: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:

@@ -123,6 +123,15 @@ def test_the_filter_of_a_price_of_the_base_plan_stays(version: PlanVersion, item
     assert [rate.where for rate in draft.rates.all()] == [{"region": ["eu"]}]
 
 
+def test_a_filter_that_nobody_can_type_stays_where_it_is_left_alone(version: PlanVersion, item: ProductItem) -> None:
+    rate = set_rate(version, product_item=item, parameters=ONE, where={"region": [" eu", "us"]})
+    form = RateForm(typed(where=(condition("region", " eu\r\nus"),), **TWO), version=version, rate=rate)
+    assert form.is_valid()
+    assert form.save() is not None
+    assert version.rates.get().where == {"region": [" eu", "us"]}
+    assert version.rates.get().parameters == TWO
+
+
 # --- The page ---
 
 
