@@ -33,7 +33,14 @@ def idempotency(get_response: GetResponse) -> GetResponse:
     """The middleware: the innermost one, so that nothing but the view is inside the transaction."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        if request.method not in MUTATING or HEADER not in request.headers or not request.path_info.startswith("/v1/"):
+        if request.method not in MUTATING or not request.path_info.startswith("/v1/"):
+            return get_response(request)
+        try:
+            # Of a body in chunks nothing would be read, and the call done as if nothing had been said.
+            declared_length(request)
+        except Problem as error:
+            return problem_response(error)
+        if HEADER not in request.headers:
             return get_response(request)
         try:
             return _once(request, get_response)

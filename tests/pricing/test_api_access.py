@@ -151,6 +151,19 @@ class TestRepeatedCalls:
         assert client.post(path, right, format="json", HTTP_IDEMPOTENCY_KEY="k").status_code == 200
 
 
+def test_a_body_in_chunks_is_refused_and_not_taken_for_none(api: Api) -> None:
+    make_plan("Basic", {make_meter(): STORY_RATE})
+    client = api("read", "write")
+    ok(client.patch("/v1/plans/Basic/versions/draft", {"trial_days": 3}, format="json"))
+    body = b'{"moves_existing": false}'
+    for headers in ({}, {"HTTP_IDEMPOTENCY_KEY": "k"}):
+        answer = client.generic(
+            "POST", "/v1/plans/Basic/activate", body, "application/json", HTTP_TRANSFER_ENCODING="chunked", **headers
+        )
+        assert (answer.status_code, answer.json()["code"]) == (411, "length_required")
+    assert ok(client.get("/v1/plans/Basic"))["active_version"] == 1
+
+
 @pytest.mark.django_db(transaction=True)
 class TestAtTheSameTime:
     def test_one_draft_is_begun(self, api: Api) -> None:
