@@ -10,13 +10,14 @@ from django.db.models import F, Sum, Window
 from django.db.models.functions import RowNumber
 
 from invoices.adjustments import promotions_of
-from invoices.backtest_spans import Compared, spans_of
+from invoices.backtest_spans import Compared, Past, spans_of
 from invoices.computing import compute
 from invoices.drafting import Draft
 from invoices.free_tier import FreeTier, free_tiers
 from invoices.models import Invoice, InvoiceLine
 from invoices.pricing_of import PricedVersion, frozen_version
 from invoices.subjects import Subject
+from meters.cycles import Cycle
 from meters.periods import Period
 from pricing.models import AppliedPromotion, Assignment
 from pricing.money import total_of
@@ -109,7 +110,7 @@ def _promoted(assignments: Sequence[Assignment]) -> tuple[set[int], set[int]]:
 def _jobs(assignment: Assignment, invoices: Sequence[Invoice], priced: PricedVersion) -> tuple[list[_Job], int]:
     """The rows to be of an assignment, and how many of its periods are in none."""
     spans = spans_of(
-        [invoice.period for invoice in invoices],
+        [Past(invoice.period, _cycle_then(invoice, assignment)) for invoice in invoices],
         cycle_of(priced.version, assignment),
         assignment.zone,
         starts_at=assignment.starts_at,
@@ -122,6 +123,10 @@ def _jobs(assignment: Assignment, invoices: Sequence[Invoice], priced: PricedVer
         else:
             left_out += span.end - span.first
     return jobs, left_out
+
+
+def _cycle_then(invoice: Invoice, assignment: Assignment) -> Cycle:
+    return cycle_of(frozen_version(invoice.plan_version_id).version, assignment)
 
 
 def _is_one_currency(span: Compared, invoices: Sequence[Invoice]) -> bool:

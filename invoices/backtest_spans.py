@@ -7,6 +7,7 @@ and end with a period of both: three months by the one against a quarter by the 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from meters.cycles import Cycle, period_at
@@ -29,16 +30,24 @@ class Spans:
     left_out: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A period that was, and the cycle that it was cut by."""
+
+    period: Period
+    cycle: Cycle
+
+
 def spans_of(
-    periods: Sequence[Period], cycle: Cycle, zone: ZoneInfo, *, starts_at: datetime, ends_at: datetime | None
+    past: Sequence[Past], cycle: Cycle, zone: ZoneInfo, *, starts_at: datetime, ends_at: datetime | None
 ) -> Spans:
     """How the periods of an assignment that runs from `starts_at` to `ends_at` (None: on and on), in order, compare
     with those of `cycle`."""
     compared: list[Compared] = []
     left_out: list[int] = []
     index = 0
-    while index < len(periods):
-        span = _span_from(index, periods, cycle, zone, starts_at, ends_at)
+    while index < len(past):
+        span = _span_from(index, past, cycle, zone, starts_at, ends_at)
         if span is None:
             left_out.append(index)
             index += 1
@@ -49,35 +58,31 @@ def spans_of(
 
 
 def _span_from(
-    index: int,
-    periods: Sequence[Period],
-    cycle: Cycle,
-    zone: ZoneInfo,
-    starts_at: datetime,
-    ends_at: datetime | None,
+    index: int, past: Sequence[Past], cycle: Cycle, zone: ZoneInfo, starts_at: datetime, ends_at: datetime | None
 ) -> Compared | None:
     """The shortest span from the start of the period with that index on."""
-    first = periods[index]
-    # One that begins where the period before it ended, under another cycle, is what the other version has made, too.
-    alike = period_at(cycle, first.start, zone).clip(first.start, ends_at)
-    if alike.end == first.end:
-        return Compared(index, index + 1, (alike,))
-    if period_at(cycle, first.start, zone).start != first.start != starts_at:
+    first = past[index].period
+    whole = period_at(cycle, first.start, zone)
+    if past[index].cycle == cycle and whole.clip(first.start, ends_at).end == first.end:
+        # Wherever it began: also where a cycle before it ended, in the middle of one of these.
+        return Compared(index, index + 1, (first,))
+    if whole.start != first.start != starts_at:
         return None
     now: list[Period] = []
     end = index
     for period in _periods_from(first.start, cycle, zone, ends_at):
         now.append(period)
-        while end < len(periods) and periods[end].end < period.end:
+        while end < len(past) and past[end].period.end < period.end:
             end += 1
-        if end == len(periods) or any(
-            before.end != after.start
-            for before, after in zip(periods[index:end], periods[index + 1 : end + 1], strict=True)
-        ):
+        if end == len(past) or not _is_unbroken(past[index : end + 1]):
             return None
-        if periods[end].end == period.end:
+        if past[end].period.end == period.end:
             return Compared(index, end + 1, tuple(now))
     return None
+
+
+def _is_unbroken(past: Sequence[Past]) -> bool:
+    return all(before.period.end == after.period.start for before, after in pairwise(past))
 
 
 def _periods_from(start: datetime, cycle: Cycle, zone: ZoneInfo, ends_at: datetime | None) -> Iterator[Period]:

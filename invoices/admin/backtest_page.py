@@ -108,7 +108,9 @@ def result_of(backtest: Backtest, query: QueryDict) -> Result:
     order = query.get("order", DEFAULT_ORDER)
     order = order if order in ORDERS else DEFAULT_ORDER
     search = query.get("find", "").replace("\0", "")[:100]
-    page = Paginator(changes_of(backtest, order=order, search=search), PAGE_SIZE).get_page(query.get("page"))
+    page = None
+    if is_done:
+        page = Paginator(changes_of(backtest, order=order, search=search), PAGE_SIZE).get_page(query.get("page"))
     own = {name: str(query[name]) for name in ("order", "find", "page") if name in query}
     return Result(
         backtest=backtest,
@@ -117,9 +119,9 @@ def result_of(backtest: Backtest, query: QueryDict) -> Result:
         totals=[_total(total) for total in backtest.summary.get("totals", [])] if is_done else [],
         notes=_notes(backtest) if is_done else [],
         columns=[_column(*column, order=order, search=search) for column in COLUMNS],
-        page=page if is_done else None,
-        pages=_pages(page, order, search),
-        customers=[_customer(row) for row in page] if is_done else [],
+        page=page,
+        pages=_pages(page, order, search) if page else [],
+        customers=[_customer(row) for row in page or ()],
         search=search,
         free=_free(backtest) if is_done else [],
     )
