@@ -92,8 +92,9 @@ def change_plan(
     """Ends an assignment and puts its customer on another plan from that day on, and answers the new assignment.
 
     `when` is "now" (the customer's today), "period_end" (the end of the running period) or a day. The new assignment
-    has the end that the old one had, and where its periods were counted from an anchor, that one. On the first day of
-    an assignment, or before it, the new one takes its place altogether; the old one is left without any day.
+    has the end that the old one had, where its periods were counted from an anchor, that one, and the quantities of
+    the fees that the new plan has too. On the first day of an assignment, or before it, the new one takes its place
+    altogether; the old one is left without any day.
 
     Raises ValidationError by field.
     """
@@ -112,7 +113,7 @@ def change_plan(
     keeps_anchor = cycle is not None and (cycle.anniversary or cycle.count > 1)
     try:
         _set_end(assignment, day, source=source, actor=actor)
-        return assign(
+        new = assign(
             customer=assignment.customer,
             plan=plan,
             starts_on=day,
@@ -126,6 +127,8 @@ def change_plan(
         raise ValidationError(
             {"plan" if field == "plan" else "when": texts for field, texts in error.message_dict.items()}
         ) from None
+    _take_quantities(assignment, new)
+    return new
 
 
 @transaction.atomic
@@ -226,6 +229,21 @@ def _set_end(assignment: Assignment, ends_on: date | None, *, source: str, actor
     else:
         _log(assignment, AssignmentLog.Kind.ENDED, source, actor, f"On {assignment.plan} until {day_words(ends_on)}")
     return assignment
+
+
+def _take_quantities(old: Assignment, new: Assignment) -> None:
+    """Gives an assignment the quantities that counted for the one before, now and on later days."""
+    counted = Fee.objects.filter(plan_version__in=versions_of(new)).exclude(kind=Fee.Kind.PERCENT)
+    taken: dict[tuple[str, date], AssignmentQuantity] = {}
+    # In order of days, so that of those before the first day the last one stays.
+    for entry in old.quantities.filter(fee_key__in=counted.values("key")).order_by("starts_on"):
+        day = max(entry.starts_on, new.starts_on)
+        taken[entry.fee_key, day] = AssignmentQuantity(
+            assignment=new, fee_key=entry.fee_key, starts_on=day, quantity=entry.quantity
+        )
+    for entry in taken.values():
+        # One by one, as each save tells the invoices.
+        entry.save()
 
 
 def _check_days(starts_on: date, ends_on: date | None, anchor_on: date | None) -> None:

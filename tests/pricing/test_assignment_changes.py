@@ -231,6 +231,24 @@ class TestQuantities:
         assert list(error.value.message_dict) == [field]
         assert not AssignmentQuantity.objects.exists()
 
+    def test_go_with_the_customer_to_another_plan_that_has_the_fee(self, assignment: Assignment, pro: Plan) -> None:
+        for quantity, day in ((2, date(2026, 3, 1)), (3, date(2026, 3, 10)), (4, date(2026, 5, 1))):
+            set_quantity(assignment, fee_key="seats", quantity=quantity, starts_on=day)
+        draft = draft_version(pro)
+        set_fee(draft, key="chairs", name="Chairs", amount="1")
+        activate(pro)
+        without = change_plan(assignment, plan=pro, when="now")
+        assert not without.quantities.exists()
+        set_fee(draft_version(pro), key="seats", name="Seats", amount="8", quantity=1)
+        activate(pro)
+        end(without, ends_on=without.starts_on)
+        end(assignment, ends_on=date(2026, 9, 1))
+        new = change_plan(assignment, plan=pro, when="period_end")
+        assert list(new.quantities.values_list("starts_on", "quantity")) == [
+            (date(2026, 4, 1), Decimal(3)),
+            (date(2026, 5, 1), Decimal(4)),
+        ]
+
     def test_of_a_fee_that_the_customer_does_not_have_is_refused(self, assignment: Assignment, basic: Plan) -> None:
         set_fee(draft_version(basic), key="chairs", name="Chairs", amount="1")
         activate(basic, moves_existing=False)
