@@ -15,11 +15,13 @@ from meters.models import Meter
 from meters.periods import Period, windows
 from meters.usage import Values
 from pricing.models import ProductItem
-from pricing.money import total_of
+from pricing.money import round_money, total_of
 from pricing.terms import Terms
 
 # Before this much of a period is over, what it will come to is anybody's guess.
 PROJECTION_NEEDS = timedelta(days=1)
+# Of single events, what a page can wait for: a day's share is charged event by event, and so is what is projected.
+MOST_EVENTS_BY_DAY, MOST_EVENTS_AHEAD = 20_000, 200_000
 # Digits for the largest quantity and then some.
 ESTIMATE = Context(prec=100)
 ZERO = Decimal(0)
@@ -31,7 +33,8 @@ class DailyCosts:
 
     `days` are the customer's local days; `costs` has a row for each product item, with one amount a day. The amounts
     of an item sum to its lines of usage. A day can lower a bill (a volume tier reached), and then its amount is
-    negative. Fees, promotions, a minimum and taxes are of the period and no day's; days of the trial cost nothing.
+    negative. Of a great many single events that are priced one by one, each day has its share by what they sum up to.
+    Fees, promotions, a minimum and taxes are of the period and no day's; days of the trial cost nothing.
     """
 
     days: tuple[Period, ...]
@@ -61,13 +64,27 @@ def daily_costs(invoice: Invoice, *, now: datetime) -> DailyCosts:
     in_trial = [ZERO] * (len(days) - len(charged))
     rows: dict[int, list[list[Decimal]]] = {}
     for line in lines:
-        so_far = [usage.item_usage(invoice.customer, line, window) for window in range(len(charged))]
-        running = [ZERO, *(draft([one], Terms(invoice.currency)).total for one in so_far)]
+        running = [ZERO, *_running(invoice, line, usage, len(charged))]
         added = [total_of((after, -before)) for before, after in itertools.pairwise(running)]
         rows.setdefault(line.item.pk, []).append([*in_trial, *added])
     priced = [item for item in items if item.pk in rows]
     costs = tuple(tuple(total_of(day) for day in zip(*rows[item.pk], strict=True)) for item in priced)
     return DailyCosts(tuple(days), tuple(priced), costs)
+
+
+def _running(invoice: Invoice, line: Priced, usage: LineUsage, days: int) -> list[Decimal]:
+    """What a line comes to at the end of each charged day."""
+    last = usage.item_usage(invoice.customer, line, days - 1) if days else None
+    if last is None or not isinstance(last.events, Values) or len(last.events) <= MOST_EVENTS_BY_DAY:
+        so_far = (usage.item_usage(invoice.customer, line, window) for window in range(days))
+        return [draft([one], Terms(invoice.currency)).total for one in so_far]
+    total = draft([last], Terms(invoice.currency)).total
+    read = usage.usages[invoice.customer.pk]
+    sums = [read.quantity(line.item.meter, window, line.group) for window in range(days)]
+    if not sums[-1]:
+        return [ZERO] * (days - 1) + [total]
+    shares = [ESTIMATE.divide(ESTIMATE.multiply(total, one), sums[-1]) for one in sums[:-1]]
+    return [*(round_money(share, invoice.currency) for share in shares), total]
 
 
 def projection(invoice: Invoice, *, now: datetime) -> Draft | None:
@@ -76,7 +93,7 @@ def projection(invoice: Invoice, *, now: datetime) -> Draft | None:
     Sums and counts grow with time, and are rounded up to whole units. A value that holds until the next one is taken
     to hold to the end. Others (a greatest value, an average, a number of different values) are taken as they stand.
     Where single events are priced, they are taken to come again in the same order. None within the first day that is
-    charged and after the end of the period.
+    charged, after the end of the period, and where these events would be too many to go through.
     """
     subject = subject_of(invoice)
     [frame] = frames_of([subject])
@@ -93,6 +110,8 @@ def projection(invoice: Invoice, *, now: datetime) -> Draft | None:
         until=invoice.period_end,
     )
     pace = _Pace(frame.charged.length, elapsed)
+    if any(pace.ahead(Decimal(len(events))) > MOST_EVENTS_AHEAD for events in usage.values.values()):
+        return None
     usages = [_projected(line, usage.item_usage(invoice.customer, line), pace) for line in lines]
     return draft(usages, terms_of(subject, frame))
 

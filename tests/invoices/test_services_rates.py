@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import time_machine
 
+from invoices import estimates
 from invoices.estimates import daily_costs, projection
 from invoices.explained import sentences_of
 from invoices.models import Invoice
@@ -182,6 +183,21 @@ class TestSingleEvents:
         ahead = projection(invoice, now=datetime(2026, 11, 16, tzinfo=UTC))
         assert ahead is not None
         assert (ahead.lines[0].quantity, ahead.lines[0].amount) == (600, 55)  # half of the month: six in all
+
+    def test_of_too_many_days_have_shares_and_nothing_is_projected(
+        self, paid: Customer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for day, card in ((2, "visa"), (3, "visa"), (4, "visa"), (5, "amex")):
+            send("acme", "Payments", 10000, time=datetime(2026, 11, day, 12, tzinfo=UTC), now=NOW, card=card)
+        run_sweep()
+        invoice = live_invoice(paid)
+        monkeypatch.setattr(estimates, "MOST_EVENTS_BY_DAY", 2)
+        monkeypatch.setattr(estimates, "MOST_EVENTS_AHEAD", 5)
+        costs = daily_costs(invoice, now=NOW)
+        thirds = (Decimal("7.33"), Decimal("7.34"), Decimal("7.33"))
+        assert costs.totals == (0, *thirds, 0, *[0] * 17)
+        assert sum(costs.totals) == invoice.total
+        assert projection(invoice, now=datetime(2026, 11, 16, tzinfo=UTC)) is None
 
     def test_without_any_nothing_is_owed(self, paid: Customer) -> None:
         assert live_invoice(paid).total == 0
