@@ -123,8 +123,11 @@ def _flat_fee(step: Step, say: Say) -> Words:
 
 def _percentage(step: Step, say: Say) -> Words:
     base, percent = _set(step.base), percent_text(_set(step.percent))
-    of_all = f" of {format_quantity(step.quantity)}" if base != step.quantity else ""
-    detail = f"{percent} of {format_quantity(base)}{of_all} {say.noun(step.quantity)}"
+    # Corrections may make the sum less than what single events pay for: then the sum explains nothing.
+    if base < step.quantity:
+        detail = f"{percent} of {format_quantity(base)} of {say.count(step.quantity)}"
+    else:
+        detail = f"{percent} of {say.count(base)}"
     sentences = [f"{detail} = {say.amount(step.amount)}."]
     if step.free_events and step.events:
         free = format_quantity(Decimal(step.free_events))

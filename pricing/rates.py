@@ -89,7 +89,7 @@ def charge(rate: Rate, quantity: Decimal, events: Iterable[Decimal] | None = Non
 
     In this order:
 
-    1. A quantity below zero is priced as zero, and so is the value of an event.
+    1. A quantity below zero is priced as zero. An event with a value below zero is a correction and owes nothing.
     2. The included units come off, off the first events; the rest is priced by the model as a quantity of its own, so
        tiers and blocks start to count after the included units. No rest, nothing owed.
     3. The line's minimum and maximum apply always: the minimum is owed without any usage too.
@@ -149,13 +149,15 @@ def _priced(rate: Rate, rest: Decimal, events: Iterable[Decimal] | None) -> Iter
 
 
 def _after(included: Decimal, events: Iterable[Decimal]) -> Iterator[Decimal]:
-    """The values of single events, none below zero, without the first `included` units of them.
+    """The values of single events that are no corrections, without the first `included` units of them.
 
     An event that lies wholly inside the included units is not there any more, one that crosses them has its excess.
     """
     for value in events:
         _check_quantity(value)
-        rest = max(value, ZERO)
+        if value < 0:
+            continue
+        rest = value
         if included:
             taken = min(rest, included)
             included -= taken

@@ -81,6 +81,12 @@ ROWS: list[tuple[str, dict[str, Any], list[str], list[tuple[str, str, str]]]] = 
             ("Maximum per event", "1 event cut to the maximum of $5.00", "-$1.71"),
         ],
     ),
+    (
+        "corrections",
+        {**PERCENTAGE, "per_event_max": "50"},
+        ["100", "-30"],
+        [("Percentage", "2.9% of 100 euros", "$2.90")],
+    ),
     ("free events only", EVENTS, ["60"], [("Percentage", "2.9% of 0 of 60 euros", "$0.00")]),
 ]
 
