@@ -3,10 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
-from pricing.models import Plan, PlanVersion
+from pricing.admin.fee_form import FeeForm
+from pricing.models import Fee, Plan, PlanVersion
 from pricing.plans import activate, active_version, draft_version, set_fee, set_rate, set_terms, version_for
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on
 from tests.pricing.pages import text, words
@@ -130,6 +133,34 @@ def test_a_version_is_looked_at_by_whoever_may_see_plans(colleague: Callable[...
     assert colleague("view_plan").get(page(plan, "versions/2")).status_code == 200
     assert "Activate" not in text(colleague("view_plan").get(page(plan)))
     assert colleague("view_customer").get(page(plan, "versions/2")).status_code == 403
+
+
+def test_the_page_asks_as_often_for_many_prices_and_versions_as_for_few(
+    staff: Client, plan: Plan, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    def asked() -> int:
+        with django_assert_max_num_queries(100) as noted:
+            staff.get(page(plan))
+        return len(noted)
+
+    few = asked()
+    for number in range(5):
+        draft = draft_version(plan)
+        item = make_meter(f"Meter{number}").product_item
+        set_rate(draft, product_item=item, parameters=STORY_RATE)
+        set_fee(draft, key=f"fee{number}", name="Fee", amount="1")
+        activate(plan)
+    draft_version(plan)
+    assert asked() <= few + 1  # the list of earlier versions is there only now
+
+
+def test_a_draft_activated_while_its_fee_is_typed_refuses_it(staff: Client, plan: Plan) -> None:
+    form = FeeForm({"name": "Support", "kind": "percent", "percent": "5"}, version=draft_version(plan))
+    assert form.is_valid()
+    activate(plan)
+    with pytest.raises(ValidationError, match="frozen"):
+        form.save()
+    assert not Fee.objects.filter(key="support").exists()
 
 
 def test_earlier_versions_are_listed_newest_first(staff: Client, plan: Plan) -> None:
