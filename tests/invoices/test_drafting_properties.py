@@ -1,6 +1,7 @@
 """What holds for every draft: it adds up as it stands, meets its minimum exactly and never goes below zero."""
 
 import itertools
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -54,7 +55,7 @@ def fees(draw: st.DrawFn, of_days: int, days: int) -> FeeTerms:
 def promotions(draw: st.DrawFn) -> PromotionTerms:
     percent = draw(st.one_of(st.none(), percents.filter(bool)))
     return PromotionTerms(
-        id=draw(st.integers(1, 99)),
+        id=0,
         name="Off",
         percent=percent,
         amount=draw(amounts) if percent is None else None,
@@ -76,7 +77,9 @@ def terms(draw: st.DrawFn) -> Terms:
         overage_factor=draw(numbers(3, 2)),
         days=days,
         of_days=of_days,
-        promotions=tuple(draw(st.lists(promotions(), max_size=4))),
+        promotions=tuple(
+            replace(promotion, id=number) for number, promotion in enumerate(draw(st.lists(promotions(), max_size=4)))
+        ),
         taxes=tuple(TaxTerms(n, "Tax", percent) for n, percent in enumerate(draw(st.lists(percents, max_size=3)))),
     )
 
