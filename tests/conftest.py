@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import hypothesis
 import pytest
 import redis
 from django.conf import settings
@@ -14,6 +15,10 @@ from invoices import pricing_of
 from meters import catalogue, keys, partitions, rate_limit
 from meters.keys import create_api_key
 from tests.scenarios.live import Live
+
+# On a busy machine an example may take long, and is no worse for that.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
