@@ -1,14 +1,25 @@
 """Plans: drafts are edited, activating freezes; product items follow meters."""
 
 from datetime import date
+from functools import partial
 
 import pytest
 from django.core.exceptions import ValidationError
 
 from pricing.models import Assignment, Plan, PlanVersion, ProductItem
-from pricing.plans import activate, active_version, draft_version, remove_rate, retire, set_rate
+from pricing.plans import (
+    activate,
+    active_version,
+    discard_draft,
+    draft_version,
+    remove_rate,
+    retire,
+    set_default,
+    set_rate,
+)
 from pricing.rates import RateError
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on
+from tests.racing import race
 
 pytestmark = pytest.mark.django_db
 
@@ -97,6 +108,52 @@ class TestVersions:
         plan.refresh_from_db()
         assert plan.status == Plan.Status.DRAFT
 
+    def test_an_empty_draft_takes_no_ones_place(self) -> None:
+        plan = make_plan("Basic", {make_meter(): STORY_RATE})
+        draft = draft_version(plan)
+        remove_rate(draft.rates.get())
+        with pytest.raises(ValidationError, match="at least one product item or fee") as error:
+            activate(plan)
+        assert list(error.value.message_dict) == ["plan"]
+        version = active_version(plan)
+        assert version is not None
+        assert version.number == 1
+        discard_draft(plan)
+        with pytest.raises(ValidationError) as error:
+            discard_draft(plan)
+        assert list(error.value.message_dict) == ["version"]
+
+    def test_a_draft_leaves_out_what_is_retired_meanwhile(self) -> None:
+        calls, storage = make_meter("ApiCalls"), make_meter("Storage")
+        plan = make_plan("Basic", {calls: STORY_RATE, storage: STORY_RATE})
+        storage.used_for_billing = False
+        storage.save()
+        assert draft_version(plan).rates.get().product_item.meter == calls
+        version = active_version(plan)
+        assert version is not None
+        assert version.rates.count() == 2
+
+    def test_a_retired_plan_comes_back_with_its_draft(self) -> None:
+        plan = make_plan("Basic", {make_meter(): STORY_RATE}, is_default=True)
+        draft_version(plan)
+        retire(plan)
+        plan.refresh_from_db()
+        assert (plan.status, plan.is_default) == (Plan.Status.RETIRED, False)
+        assert activate(plan).number == 2
+        plan.refresh_from_db()
+        assert plan.status == Plan.Status.ACTIVE
+
+    def test_one_plan_is_the_default(self) -> None:
+        meter = make_meter()
+        first, second = make_plan("First", {meter: STORY_RATE}), make_plan("Second", {meter: STORY_RATE})
+        for plan in (first, second, second):
+            set_default(plan, is_default=True)
+            assert Plan.objects.get(is_default=True) == plan
+        set_default(first, is_default=False)
+        assert Plan.objects.get(is_default=True) == second
+        set_default(second, is_default=False)
+        assert not Plan.objects.filter(is_default=True).exists()
+
     def test_a_retired_plan_comes_back_as_it_was(self) -> None:
         plan = make_plan("Basic", {make_meter(): STORY_RATE})
         version = active_version(plan)
@@ -112,3 +169,21 @@ class TestVersions:
             set_rate(draft, product_item=meter.product_item, parameters={"model": "block", "block_size": "0"})
         assert refused.value.path.startswith("block_")
         assert not draft.rates.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_requests_at_once_activate_one_version_and_begin_one_draft() -> None:
+    plan = make_plan("Basic", {make_meter(): STORY_RATE})
+    assert race(*[partial(draft_version, plan)] * 3) == []
+    assert plan.versions.count() == 2
+    assert race(*[partial(activate, plan)] * 3) == []
+    assert list(plan.versions.order_by("number").values_list("status", flat=True)) == ["superseded", "active"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_plans_that_become_the_default_at_once() -> None:
+    meter = make_meter()
+    plans = [make_plan(f"Plan{number}", {meter: STORY_RATE}) for number in range(3)]
+    set_default(plans[0], is_default=True)
+    assert race(*(partial(set_default, plan, is_default=True) for plan in plans)) == []
+    assert Plan.objects.filter(is_default=True).count() == 1
