@@ -21,8 +21,8 @@ from meters.statements import execute_prepared
 
 # Of one statement; a larger batch goes alone.
 MAX_ROWS = 5_000
-# How long, in seconds, a process takes the statement that waits for others' keys, after it has met one.
-RACED_FOR = 10
+# How long, in nanoseconds, a process takes the statement that waits for others' keys, after it has met one.
+RACED_FOR = 10 * 10**9
 
 COLUMNS = ("customers", "meters", "keys", "contents", "times", "dimension_sets", "values")
 # Most batches have none of these; a missing array reads as nulls.
@@ -58,7 +58,7 @@ class _Waiting:
 _lock = threading.Lock()
 _queue: list[_Waiting] = []
 _busy = False
-_raced_until = 0.0
+_raced_until = 0
 
 
 def store(rows: Rows) -> set[int] | None:
@@ -171,7 +171,7 @@ def _write(batches: Sequence[Rows]) -> list[set[int] | None]:
 def _record(parameters: dict[str, object]) -> tuple[int, list[int] | None]:
     """Runs the statement; where a key is stored by others at the same time, the one that waits for them."""
     global _raced_until
-    if time.monotonic() >= _raced_until:
+    if time.monotonic_ns() >= _raced_until:
         try:
             with transaction.atomic() if connection.in_atomic_block else nullcontext():
                 (answer,) = execute_prepared(recording_sql.RECORD_EVENTS, parameters)
@@ -179,7 +179,7 @@ def _record(parameters: dict[str, object]) -> tuple[int, list[int] | None]:
         except IntegrityError as error:
             if not isinstance(error.__cause__, UniqueViolation):
                 raise
-            _raced_until = time.monotonic() + RACED_FOR
+            _raced_until = time.monotonic_ns() + RACED_FOR
     (answer,) = execute_prepared(recording_sql.RECORD_RACED_EVENTS, parameters)
     return answer
 

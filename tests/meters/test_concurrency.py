@@ -138,7 +138,7 @@ def test_a_month_that_nobody_foresaw_is_made_once_by_many() -> None:
 @pytest.fixture(params=["looked up", "raced"])
 def statement(request, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each form of the statement that records events: the one that fails in a race, and the one that is taken then."""
-    monkeypatch.setattr(batching, "_raced_until", 0.0 if request.param == "looked up" else float("inf"))
+    monkeypatch.setattr(batching, "_raced_until", 0 if request.param == "looked up" else 2**63)
     monkeypatch.setattr(batching, "RACED_FOR", 0)
 
 
