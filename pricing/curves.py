@@ -18,6 +18,8 @@ from pricing.steps import EXACT, ZERO
 
 # Of one curve. Steps that are finer than a picture shows are drawn as one line for several.
 MOST_STEPS = 200
+# Of so many tiers each is cut out, of more only some. A graduated charge goes through all tiers below, and never falls.
+MOST_TIERS, MOST_GRADUATED_TIERS = 250, 60
 # Of a curve of single events: each charge goes through all of them.
 MOST_EVENTS = 200
 # Prorated blocks are priced to 60 digits: what differs by less than this part of it is the same.
@@ -186,19 +188,21 @@ def _spans(rate: Rate, up_to: Decimal, event_size: Decimal | None) -> Iterator[_
     free = min(rate.included_units, up_to)
     if free:
         yield _Span(ZERO, free, True)
-    stretches = list(_stretches(rate))
     # Graduated tiers count their blocks from where they begin, all others from the first unit on.
     from_tier = rate.model.name.startswith("graduated")
-    for stretch in stretches:
-        start = rate.included_units + stretch.lower
-        end = up_to if stretch.upper is None else min(up_to, rate.included_units + stretch.upper)
+    stretches = list(_stretches(rate))
+    every = -(-len(stretches) // (MOST_GRADUATED_TIERS if from_tier else MOST_TIERS))
+    for some in (stretches[first : first + every] for first in range(0, len(stretches), every)):
+        size, upper = some[0].block_size, some[-1].upper
+        start = rate.included_units + some[0].lower
+        end = up_to if upper is None else min(up_to, rate.included_units + upper)
         if start >= end:
             return
-        if stretch.block_size is None:
-            yield _Span(start, end, True)
+        if size is None or every > 1:
+            yield _Span(start, end, every == 1)
         else:
             origin = start if from_tier else rate.included_units
-            yield from _blocks(start, end, stretch.block_size, origin, max(2, MOST_STEPS // len(stretches)))
+            yield from _blocks(start, end, size, origin, max(2, MOST_STEPS // len(stretches)))
 
 
 def _blocks(start: Decimal, end: Decimal, size: Decimal, origin: Decimal, most: int) -> Iterator[_Span]:

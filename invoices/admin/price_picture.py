@@ -107,7 +107,7 @@ def _picture(
     ]
     notes = []
     if not all(curve.exact for curve in curves):
-        notes.append("Blocks that are too fine for the picture are drawn as a line.")
+        notes.append("Blocks and tiers that are too fine for the picture are drawn as lines.")
     if event_size is not None and any(sizes):
         notes.append(f"Drawn for events of {format_quantity(event_size)} {unit} each.")
     return Picture(

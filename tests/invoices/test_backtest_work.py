@@ -14,13 +14,14 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from invoices import backtest
+from invoices import backtest, backtest_tasks
 from invoices.backtest import start_backtest, unattended, work_on
 from invoices.models import Backtest, BacktestRow, Invoice
 from invoices.services import recalculate
-from meters.models import Meter
+from meters.models import Customer, Meter
 from pricing.models import Plan, Promotion
 from pricing.plans import discard_draft, draft_version, set_rate
+from pricing.private_plans import make_private
 from pricing.promotions import apply_promotion
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, run_sweep, send
 from tests.racing import race
@@ -207,6 +208,37 @@ class TestPromotions:
             status="final", number="2026-1", finalized_at=timezone.now()
         )
         assert self.compared() == [(0, 32), (2, 40)]
+
+
+@pytest.mark.django_db
+def test_a_private_plan_is_tried_on_its_customer_where_that_is_now() -> None:
+    """The draft of a plan that nobody is on yet, against the plan that it is to take the place of."""
+    plan = make_plan("story", {make_meter(): STORY_RATE})
+    customers(plan, 2)
+    private = make_private(plan, customer=Customer.objects.get(key="customer-1"))
+    item = private.versions.get().rates.get().product_item
+    set_rate(private.versions.get(), product_item=item, parameters=DEARER)
+    started = start_backtest(plan=private)
+    assert not work_on(started.pk, seconds=60)
+    rows = BacktestRow.objects.filter(backtest=started)
+    assert [(row.customer.key, row.amount_then, row.amount_now) for row in rows] == [("customer-1", 5, 40)] * 2
+
+
+@pytest.mark.django_db
+def test_a_message_is_a_share_of_work_and_the_beat_takes_up_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backtest, "CHUNK", 1)
+    monkeypatch.setattr(backtest, "SILENCE", timedelta(0))
+    plan = make_draft()
+    customers(plan, 2)
+    started = start_backtest(plan=plan)
+    backtest_tasks.work_on_backtest(started.pk)
+    started.refresh_from_db()
+    assert (started.status, started.done) == ("done", 2)
+    waiting = start_backtest(plan=plan)
+    assert unattended(timezone.now(), 10) == [waiting.pk]
+    backtest_tasks.continue_backtests()  # sends a message, and changes nothing itself
+    waiting.refresh_from_db()
+    assert waiting.status == "waiting"
 
 
 @pytest.mark.django_db

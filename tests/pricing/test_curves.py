@@ -309,3 +309,14 @@ def test_a_picture_of_nothing() -> None:
     chart = curve_chart([NamedCurve("v1", 1, free)], up_to=Decimal(10), money_words=words)
     assert chart.drawn[0].lines == "M0.00 180L1000.00 180"
     assert chart.axis_width > 0
+
+
+@pytest.mark.parametrize("model", ["graduated", "volume", "graduated_block"])
+def test_a_thousand_tiers_are_drawn_as_fewer_lines(model: str) -> None:
+    price = {"block_size": "3", "block_price": "1"} if model == "graduated_block" else {"unit_price": "1"}
+    bounds = [*(str(number * 10) for number in range(1, 1000)), None]
+    rate = parse_rate({"model": model, "tiers": [{"up_to": bound, **price} for bound in bounds]})
+    found = price_curve(rate, Decimal(12_000))
+    assert not found.exact
+    assert len(found.pieces) <= 250
+    assert found.pieces[-1].at_end == charge(rate, Decimal(12_000)).amount
