@@ -16,7 +16,7 @@ from meters.api.serializers import ByKey, NumberField, Strict
 from meters.models import Customer
 from meters.periods import local_date
 from pricing.api.customer_examples import ASSIGNMENT, CHANGED, LOG_ENTRY, NEW_ASSIGNMENT, QUANTITY
-from pricing.api.fields import KeyOf, NewestFirst, actor_of, query_of
+from pricing.api.fields import KeyOf, NewestFirst, Settable, actor_of, query_of
 from pricing.assignments import NOW, PERIOD_END, assign, change_plan, end, set_quantity
 from pricing.models import Assignment, AssignmentLog, AssignmentQuantity, Plan
 
@@ -37,7 +37,7 @@ class QuantitySerializer(Strict, serializers.ModelSerializer[AssignmentQuantity]
         fields = ["fee_key", "starts_on", "quantity"]
 
 
-class AssignmentSerializer(Strict, serializers.ModelSerializer[Assignment]):
+class AssignmentSerializer(Settable, serializers.ModelSerializer[Assignment]):
     """A customer on a plan, from a day on and perhaps up to another."""
 
     customer = ByKey(queryset=Customer.objects.all())

@@ -23,6 +23,19 @@ PAGING = frozenset({"limit", "cursor"})
 WHOLE: Mapping[str, tuple[str, ...]] = {"version": (), "plan": ()}
 
 
+class Settable(Strict):
+    # Refuses members that only answers have, unless they are sent back as they are: whoever sends another `status` or
+    # other `rates` means something by it, and would not learn that nothing came of it.
+
+    def to_internal_value(self, data: Any) -> Any:
+        told = [name for name, field in self.fields.items() if field.read_only and isinstance(data, dict)]
+        if sent := [name for name in told if name in data]:
+            now = {} if self.instance is None else self.to_representation(self.instance)
+            if others := [name for name in sent if name not in now or now[name] != data[name]]:
+                raise serializers.ValidationError(dict.fromkeys(others, "This is not set here."))
+        return super().to_internal_value(data)
+
+
 @extend_schema_field(OpenApiTypes.STR)
 class ItemByKey(serializers.SlugRelatedField[ProductItem]):
     """A product item, named by the key of its meter."""

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from meters.api.serializers import ByKey, ConditionsField, NumberField, Strict
 from meters.models import Customer
-from pricing.api.fields import WHOLE, ItemByKey, KeyOf, below, rate_faults
+from pricing.api.fields import WHOLE, ItemByKey, KeyOf, Settable, below, rate_faults
 from pricing.api.rate_schema import ParametersField
 from pricing.explain import describe_rate
 from pricing.models import Fee, Plan, PlanVersion, ProductItem, Rate
@@ -15,7 +15,7 @@ from pricing.plans import draft_version, set_default, set_fee, set_rate, set_ter
 from pricing.private_plans import set_follows_base
 
 
-class ProductItemSerializer(Strict, serializers.ModelSerializer[ProductItem]):
+class ProductItemSerializer(Settable, serializers.ModelSerializer[ProductItem]):
     """The thing sold: one for each meter that is used for billing."""
 
     meter = KeyOf()
@@ -27,7 +27,7 @@ class ProductItemSerializer(Strict, serializers.ModelSerializer[ProductItem]):
         read_only_fields = ["created_at", "retired_at"]
 
 
-class PlanSerializer(Strict, serializers.ModelSerializer[Plan]):
+class PlanSerializer(Settable, serializers.ModelSerializer[Plan]):
     """What customers are put on. Its prices are in its versions."""
 
     base = KeyOf(allow_null=True, help_text="Of a private plan: the plan that it was made of.")
@@ -60,7 +60,8 @@ class PlanSerializer(Strict, serializers.ModelSerializer[Plan]):
         return key
 
     def validate_follows_base(self, follows: bool) -> bool:
-        if self.instance is None or not self.instance.is_private:
+        private = self.instance is not None and self.instance.is_private
+        if not private and not follows:
             raise serializers.ValidationError("Only a private plan follows another one.")
         return follows
 
@@ -188,7 +189,7 @@ class FeeSerializer(Strict, serializers.ModelSerializer[Fee]):
             return set_fee(instance.plan_version, key=instance.key, **now | validated_data)
 
 
-class VersionSerializer(Strict, serializers.ModelSerializer[PlanVersion]):
+class VersionSerializer(Settable, serializers.ModelSerializer[PlanVersion]):
     """Terms, rates and fees of a plan from one activation to the next."""
 
     plan = KeyOf()

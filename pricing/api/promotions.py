@@ -13,12 +13,12 @@ from meters.api.examples import answered, asked, resource_docs
 from meters.api.serializers import ByKey, NumberField, Strict
 from meters.models import Customer
 from pricing.api.customer_examples import APPLIED, NEW_PROMOTION, PROMOTION
-from pricing.api.fields import ByPosition, ItemByKey, actor_of, query_of
+from pricing.api.fields import ByPosition, ItemByKey, Settable, actor_of, query_of
 from pricing.models import AppliedPromotion, Promotion
 from pricing.promotions import apply_promotion, end_promotion, save_promotion
 
 
-class PromotionSerializer(Strict, serializers.ModelSerializer[Promotion]):
+class PromotionSerializer(Settable, serializers.ModelSerializer[Promotion]):
     """A percentage or an amount off, of the whole invoice or of some product items."""
 
     percent = NumberField(required=False, allow_null=True, help_text="Off; of the kind percent.")
@@ -112,7 +112,7 @@ class PromotionViewSet(
         return promotions.filter(**query_of(self.request, PromotionQuery)) if self.action == "list" else promotions
 
 
-class AppliedSerializer(Strict, serializers.ModelSerializer[AppliedPromotion]):
+class AppliedSerializer(Settable, serializers.ModelSerializer[AppliedPromotion]):
     """A promotion that a customer has."""
 
     customer = ByKey(queryset=Customer.objects.all())

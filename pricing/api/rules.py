@@ -14,14 +14,14 @@ from meters.api.pagination import CursorPagination
 from meters.api.serializers import ByKey, Strict, TraitsField
 from meters.models import Customer
 from pricing.api.customer_examples import NEW_RULE, RULE, TRIED
-from pricing.api.fields import ByPosition, query_of
+from pricing.api.fields import ByPosition, Settable, query_of
 from pricing.models import AssignmentRule, Plan
 from pricing.rules import Tried, save_rule, try_rules
 
 MAX_NAMED = 100
 
 
-class RuleSerializer(Strict, serializers.ModelSerializer[AssignmentRule]):
+class RuleSerializer(Settable, serializers.ModelSerializer[AssignmentRule]):
     """Which plan a new customer gets that all of it fits."""
 
     plan = ByKey(queryset=Plan.objects.all())

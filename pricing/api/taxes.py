@@ -15,12 +15,12 @@ from meters.api.examples import answered, asked, resource_docs
 from meters.api.serializers import ByKey, NumberField, Strict
 from meters.models import Customer
 from pricing.api.customer_examples import NEW_TAX_RATE, PROFILE, TAX_RATE
-from pricing.api.fields import KeyOf, of_the_whole, query_of
+from pricing.api.fields import KeyOf, Settable, of_the_whole, query_of
 from pricing.models import BillingProfile, TaxRate
 from pricing.taxes import retire_tax_rate, save_tax_rate, set_billing_profile
 
 
-class TaxRateSerializer(Strict, serializers.ModelSerializer[TaxRate]):
+class TaxRateSerializer(Settable, serializers.ModelSerializer[TaxRate]):
     """A tax and its percentage."""
 
     percent = NumberField(help_text="For example 19.")
@@ -100,7 +100,7 @@ class TaxRateViewSet(
         return Response(self.get_serializer(retired).data)
 
 
-class BillingProfileSerializer(Strict, serializers.ModelSerializer[BillingProfile]):
+class BillingProfileSerializer(Settable, serializers.ModelSerializer[BillingProfile]):
     """What invoices need of a customer beside its plan: its taxes, and to whom they are written."""
 
     customer = KeyOf()
@@ -148,12 +148,16 @@ class BillingProfileView(APIView):
         Invoices that are not final follow at once.
         """
         found = get_object_or_404(Customer, key=customer)
-        form = BillingProfileSerializer(data=request.data, partial=True)
+        form = BillingProfileSerializer(_profile(found), data=request.data, partial=True)
         form.is_valid(raise_exception=True)
         set_billing_profile(found, **form.validated_data)
         return Response(_profile_json(found))
 
 
+def _profile(customer: Customer) -> BillingProfile:
+    """A customer's, or an empty one that is not stored."""
+    return BillingProfile.objects.filter(customer=customer).first() or BillingProfile(customer=customer)
+
+
 def _profile_json(customer: Customer) -> Any:
-    profile = BillingProfile.objects.filter(customer=customer).first()
-    return BillingProfileSerializer(profile or BillingProfile(customer=customer)).data
+    return BillingProfileSerializer(_profile(customer)).data

@@ -82,6 +82,7 @@ class TestAssign:
             (on(ends_on="9999-12-31"), {"/ends_on"}),
             (on(anchor_on="0001-01-01"), {"/anchor_on"}),
             (on(end_on="2027-01-01"), {"/end_on"}),
+            (on(quantities=[], source="staff"), {"/quantities", "/source"}),
         ],
         ids=str,
     )

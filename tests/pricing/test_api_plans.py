@@ -83,7 +83,8 @@ class TestPlans:
             ({"key": "has space"}, "/key"),
             ({"key": "Taken"}, "/key"),
             ({"key": "A", "is_default": "perhaps"}, "/is_default"),
-            ({"key": "A", "follows_base": True}, "/follows_base"),
+            ({"key": "A", "follows_base": False}, "/follows_base"),
+            ({"key": "A", "status": "active"}, "/status"),
             ({"key": "A", "currency": "EUR"}, "/currency"),
         ],
         ids=str,
@@ -92,6 +93,17 @@ class TestPlans:
         Plan.objects.create(key="Taken")
         assert pointers(client.post("/v1/plans", body, format="json")) == {pointer}
         assert Plan.objects.count() == 1
+
+    def test_what_is_only_told_is_sent_back_as_it_is_or_refused(self, client: APIClient) -> None:
+        make_plan("Basic", {make_meter(): STORY_RATE})
+        for path in ("/v1/plans/Basic", "/v1/product-items/ApiCalls"):
+            answer = ok(client.get(path))
+            assert ok(client.patch(path, answer | {"name": "New"}, format="json")) == answer | {"name": "New"}
+        draft = post(client, "/v1/plans/Basic/versions", status=201)
+        assert ok(client.patch(DRAFT, draft | {"trial_days": 3}, format="json")) == draft | {"trial_days": 3}
+        assert pointers(client.patch(DRAFT, {"rates": [], "trial_days": 5}, format="json")) == {"/rates"}
+        assert pointers(client.patch("/v1/plans/Basic", {"status": "retired"}, format="json")) == {"/status"}
+        assert ok(client.get(DRAFT))["trial_days"] == 3
 
     def test_the_key_never_changes(self, client: APIClient) -> None:
         Plan.objects.create(key="Basic")

@@ -173,6 +173,7 @@ class TestApplying:
             ({"customer": "acme", "promotion": "welcome", "starts_on": "0001-01-01"}, {"/starts_on"}),
             ({"customer": "globex", "promotion": "welcome"}, {"/promotion"}),
             ({"customer": "acme", "promotion": "welcome", "periods": 3}, {"/periods"}),
+            ({"customer": "acme", "promotion": "welcome", "ends_on": "2027-01-01"}, {"/ends_on"}),
         ],
         ids=str,
     )
