@@ -1,6 +1,7 @@
 """The order in which rules are tried and promotions are taken off."""
 
 from collections.abc import Sequence
+from itertools import count
 from typing import TypeVar
 
 from django.db import transaction
@@ -35,9 +36,10 @@ def move(row: Ordered, *, up: bool) -> bool:
 def _place(rows: Sequence[Ordered], positions: Sequence[int]) -> None:
     """Saves row by row, as each save tells those who follow it. A rule's position is free before another takes it."""
     changed = [(row, position) for row, position in zip(rows, positions, strict=True) if row.position != position]
-    beyond = max([*positions, *(row.position for row in rows)]) + 1
-    for offset, (row, _) in enumerate(changed):
-        type(row)._default_manager.filter(pk=row.pk).update(position=beyond + offset)
+    taken = {*positions, *(row.position for row in rows)}
+    free = (position for position in count() if position not in taken)
+    for row, _ in changed:
+        type(row)._default_manager.filter(pk=row.pk).update(position=next(free))
     for row, position in changed:
         row.position = position
         row.save(update_fields=["position"])

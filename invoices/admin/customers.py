@@ -44,7 +44,9 @@ class BilledCustomerAdmin(AssignedCustomerAdmin):
             ),
         )
 
-    def taken_off(self, customer: Customer) -> dict[int, str]:
+    def taken_off(self, request: HttpRequest, customer: Customer) -> dict[int, str] | None:
+        if not request.user.has_perm("invoices.view_invoice"):
+            return None
         lines = InvoiceLine.objects.filter(invoice__customer=customer, promotion__isnull=False)
         sums = lines.exclude(invoice__status=Invoice.Status.VOID).values_list("promotion", "invoice__currency")
         found: dict[int, list[str]] = {}

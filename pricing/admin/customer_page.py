@@ -24,8 +24,9 @@ from pricing.taxes import set_billing_profile, tax_rates_of
 LOG_SHOWN = 10
 
 
-def customer_panels(request: HttpRequest, customer: Customer, taken_off: Mapping[int, str]) -> dict[str, Any]:
-    """The context of the panels that the staff member may see. `taken_off`: by applied promotion, in words."""
+def customer_panels(request: HttpRequest, customer: Customer, taken_off: Mapping[int, str] | None) -> dict[str, Any]:
+    """The context of the panels that the staff member may see. `taken_off`: by applied promotion, in words; None where
+    that is not to be seen."""
     may = request.user.has_perm
     context: dict[str, Any] = {
         "may_assign": may("pricing.add_assignment"),
@@ -38,7 +39,7 @@ def customer_panels(request: HttpRequest, customer: Customer, taken_off: Mapping
     if may("pricing.view_assignment"):
         context["assignments"] = _assignments(customer)
     if may("pricing.view_appliedpromotion"):
-        context["promotions"] = _promotions(customer, taken_off)
+        context |= {"promotions": _promotions(customer, taken_off or {}), "show_taken_off": taken_off is not None}
     if may("pricing.view_billingprofile"):
         context |= {"billing": BillingProfile.objects.filter(customer=customer).first(), "show_billing": True}
         context["taxes"] = tax_rates_of(customer)

@@ -83,12 +83,12 @@ class AssignedCustomerAdmin(CustomerAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         customer = self.get_object(request, object_id)
-        panels = customer_panels(request, customer, self.taken_off(customer)) if customer else {}
+        panels = customer_panels(request, customer, self.taken_off(request, customer)) if customer else {}
         return super().change_view(request, object_id, form_url, {**panels, **(extra_context or {})})
 
-    def taken_off(self, customer: Customer) -> dict[int, str]:
-        """What each applied promotion has taken off so far; the layer of the invoices knows."""
-        return {}
+    def taken_off(self, request: HttpRequest, customer: Customer) -> dict[int, str] | None:
+        """What each applied promotion has taken off so far, for who may see it; the layer of the invoices knows."""
+        return None
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.billing_view)

@@ -282,6 +282,7 @@ def test_each_panel_and_page_needs_its_permission(colleague: Any, acme: Customer
         *(f"{TAXES}{rate.pk}/retire/", f"{PROMOTIONS}{applied.promotion_id}/move/up/"),
     ]
     assert not any(target in shown for target in pages)
+    assert "Taken off so far" not in shown  # that is told by invoices
     for target in pages:
         assert seeing.get(target).status_code == 403, target
         assert seeing.post(target).status_code == 403, target

@@ -28,6 +28,13 @@ def test_neighbours_change_places_and_the_others_stay() -> None:
 
 
 @pytest.mark.django_db
+def test_the_first_and_the_last_position_there_are() -> None:
+    first, second = rules(0, 2**31 - 1)
+    assert move(second, up=True)
+    assert order() == [(second.pk, 0), (first.pk, 2**31 - 1)]
+
+
+@pytest.mark.django_db
 def test_the_ends_stay_where_they_are() -> None:
     first, second = rules(10, 20)
     assert not move(first, up=True)
