@@ -52,11 +52,10 @@ def _version_going(instance: Any, **_: Any) -> None:
     hold_backtests(instance)
 
 
-def _item_saved(created: bool, **_: Any) -> None:
+def _item_saved(**_: Any) -> None:
     from invoices.services import mark_all_stale
 
-    if created:
-        mark_all_stale()
+    mark_all_stale()
 
 
 def _quantity_changed(instance: Any, **_: Any) -> None:

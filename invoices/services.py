@@ -144,7 +144,8 @@ def mark_stale(customers: Q) -> None:
 
 
 def mark_all_stale() -> None:
-    """Has every live invoice computed anew: there is a new product item, whose usage may have no price."""
+    """Has every live invoice computed anew: there is a new product item, whose usage may have no price, or one has
+    another name; or a tax has changed."""
     mark_stale(Q())
 
 

@@ -224,6 +224,14 @@ class TestWhatMakesABillStale:
         save_tax_rate(TaxRate.objects.get(), changes={"is_default": True})
         assert len(due.stale_invoices(10)) == 2
 
+    def test_of_everybody_for_another_name_of_what_is_sold(self, customer: Customer) -> None:
+        item = Meter.objects.get().product_item
+        item.name = "Calls"
+        item.save()
+        assert len(due.stale_invoices(10)) == 2
+        run_sweep()
+        assert live_invoice(customer).lines.get(product_item=item).name == "Calls"
+
     def test_not_what_nobody_has(self, customer: Customer) -> None:
         promotion("unused", percent="5")
         save_tax_rate(changes={"key": "gst", "name": "GST", "percent": "5"})
