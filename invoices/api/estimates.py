@@ -24,7 +24,7 @@ from pricing.taxes import tax_rates_of
 from pricing.terms import TaxTerms
 
 LARGEST = 10**24
-MOST_USAGE, MOST_VALUES, MOST_VERSIONS = 200, 10_000, 10
+MOST_USAGE, MOST_VALUES, MOST_VERSIONS = 200, 10_000, 5
 MOST_DIMENSIONS = 20
 
 
