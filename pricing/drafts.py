@@ -5,7 +5,7 @@ In a private plan's draft, what differs from the base plan is marked as the cust
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -18,6 +18,8 @@ from pricing.rates import Rate as ParsedRate
 from pricing.rates import needs_events, parse_rate
 from pricing.version_choice import active_version
 from pricing.version_contents import TERM_GROUPS, same_fee, same_rate
+
+Row = TypeVar("Row", Rate, Fee)
 
 MOST_TEXTS = 1000
 LONGEST_TEXT = 500
@@ -69,7 +71,7 @@ def remove_rate(rate: Rate) -> None:
 
     Raises ValidationError by field where the version is frozen, and for a rate that a private plan has from its base.
     """
-    lock_draft(rate.plan_version)
+    rate = locked_row(rate, "product_item")
     _refuse_inherited(rate, "product_item")
     restore(rate)
 
@@ -113,7 +115,7 @@ def remove_fee(fee: Fee) -> None:
 
     Raises ValidationError by field where the version is frozen, and for a fee that a private plan has from its base.
     """
-    lock_draft(fee.plan_version)
+    fee = locked_row(fee, "key")
     _refuse_inherited(fee, "key")
     restore(fee)
 
@@ -152,6 +154,16 @@ def lock_draft(version: PlanVersion) -> PlanVersion:
         raise ValidationError(
             {"version": f"{found} is active, so its prices are frozen. Start a new version to change them."}
         )
+    return found
+
+
+def locked_row(row: Row, field: str) -> Row:
+    """A rate or fee of a draft as it is now, with the draft held. Raises ValidationError also where it is gone."""
+    version = lock_draft(row.plan_version)
+    found = type(row)._default_manager.filter(pk=row.pk).first()
+    if found is None:
+        raise ValidationError({field: f"{row} was removed meanwhile."})
+    found.plan_version = version
     return found
 
 

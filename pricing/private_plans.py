@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from meters.models import Customer
 from pricing.deriving import derive
-from pricing.drafts import lock_draft, restore
+from pricing.drafts import lock_draft, locked_row, restore
 from pricing.inputs import check_row, known, save_row
 from pricing.models import Fee, Plan, PlanVersion, Rate
 from pricing.plans import lock_plan
@@ -72,10 +72,10 @@ def set_follows_base(plan: Plan, *, follows: bool) -> PlanVersion | None:
 def drop_override(row: Rate | Fee) -> Rate | Fee | None:
     """Gives a price in a private plan's draft up for that of the base plan, and answers it; None where the base has
     nothing there. Raises ValidationError for one that is not the customer's own, or is frozen."""
-    lock_draft(row.plan_version)
-    if not row.is_override:
-        raise ValidationError({"plan": f"{row} is no price of the customer's own."})
-    return restore(row)
+    held = locked_row(row, "plan") if isinstance(row, Rate) else locked_row(row, "plan")
+    if not held.is_override:
+        raise ValidationError({"plan": f"{held} is no price of the customer's own."})
+    return restore(held)
 
 
 @transaction.atomic

@@ -343,3 +343,13 @@ def test_two_requests_at_once_make_one_private_plan() -> None:
     (refused,) = race(*[partial(make_private, base, customer=customer)] * 2)
     assert isinstance(refused, ValidationError)
     assert base.private_plans.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_own_price_that_is_dropped_twice_at_once_gives_way_once() -> None:
+    draft = draft_version(special(base_plan()))
+    own = draft.rates.get(is_override=True)
+    raised = race(partial(drop_override, own), partial(drop_override, own), partial(remove_rate, own))
+    assert {type(error) for error in raised} == {ValidationError}
+    assert len(raised) == 2
+    assert prices(draft) == {"ApiCalls": "0.01", "Storage": "0.1"}
