@@ -1,6 +1,6 @@
 """What people type, checked: the sign-in and the query of the usage page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.forms import AuthenticationForm, UsernameField
 
 from meters.models import Customer, Meter
-from meters.periods import Period, local_date, month_of
+from meters.periods import Period, local_date, month_of, windows
 from meters.words import INSTANT
 
 RECENT_MONTHS = 6
@@ -95,10 +95,12 @@ def month_key(month: Period, zone: ZoneInfo) -> str:
     return f"{local_date(month.start, zone):%Y-%m}"
 
 
-def offered_months(invoiced: Sequence[datetime], *, now: datetime, zone: ZoneInfo) -> list[Period]:
-    """This month and those before it, and those that an invoice begins in, newest first."""
-    months = {month_of(instant, zone) for instant in invoiced}
-    month = month_of(now, zone)
+def offered_months(invoiced: Iterable[Period], *, now: datetime, zone: ZoneInfo) -> list[Period]:
+    """This month and those before it, and those up to now that an invoice is about, newest first."""
+    this = month_of(now, zone)
+    spans = [period.clip(end=this.end) for period in invoiced]
+    months = {month_of(part.start, zone) for span in spans for part in windows(span, "month", zone)}
+    month = this
     for _ in range(RECENT_MONTHS):
         months.add(month)
         month = month_of(month.start - INSTANT, zone)

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from meters.aggregation import plain
 from meters.charts import MOST_SERIES
-from meters.periods import local_date
+from meters.periods import Period, local_date
 from meters.spreadsheet import cell
 from portal.access import PortalRequest, for_customer, visible_invoices, visible_meters, wants_fragment
 from portal.forms import UsageQuery, offered_months
@@ -56,10 +56,11 @@ def usage_csv(request: PortalRequest) -> HttpResponse:
 
 def _query(request: PortalRequest) -> UsageQuery:
     zone = request.customer.zone
-    invoiced = visible_invoices(request.customer).order_by("period_start").values_list("period_start", flat=True)
+    bounds = visible_invoices(request.customer).order_by("period_start").values_list("period_start", "period_end")
+    invoiced = [Period(start, end) for start, end in bounds]
     return UsageQuery(
         request.GET.dict(),
-        months=offered_months(list(invoiced), now=timezone.now(), zone=zone),
+        months=offered_months(invoiced, now=timezone.now(), zone=zone),
         meters=visible_meters(request.customer),
         zone=zone,
     )

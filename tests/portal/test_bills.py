@@ -200,7 +200,7 @@ def test_the_last_period_is_the_one_that_ended_last(person: Client, hooli: Custo
     jobs = make_meter("Jobs", name="Jobs", unit="jobs")
     put_on(hooli, make_plan("Yearly", (calls, ONE_EACH, None), interval="year"), date(2025, 3, 1))
     put_on(hooli, make_plan("Weekly", (jobs, ONE_EACH, None), interval="week"), date(2026, 10, 1))
-    send("hooli", "ApiCalls", 7, time=datetime(2025, 5, 1, tzinfo=UTC))
+    send("hooli", "ApiCalls", 7, time=datetime(2026, 1, 4, tzinfo=UTC))
     send("hooli", "Jobs", 3, time=datetime(2026, 11, 12, tzinfo=UTC))
     for _ in range(3):
         run_sweep()

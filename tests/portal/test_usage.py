@@ -1,13 +1,15 @@
 import csv
 import html
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from meters.models import Customer, Meter
-from tests.factories import make_customer, make_meter, send
+from pricing.models import Plan
+from pricing.plans import activate, draft_version, set_rate, set_terms
+from tests.factories import STORY_RATE, make_customer, make_meter, put_on, run_sweep, send
 from tests.portal.conftest import SignIn
 from tests.portal.test_overview import text
 
@@ -89,6 +91,25 @@ def test_a_greatest_value(owner: Client, acme: Customer) -> None:
     send("acme", "Peak", 5, time=datetime(2026, 11, 4, tzinfo=UTC))
     assert rows(owner, "meter=Peak")[-1] == ["total", "7"]
     assert "Greatest 7" in text(owner, "/usage/?meter=Peak")
+
+
+def test_every_month_that_an_invoice_is_about_is_offered(sign_in: SignIn, calls: Meter) -> None:
+    customer = make_customer("yearly")
+    plan = Plan.objects.create(key="Yearly")
+    version = draft_version(plan)
+    set_rate(version, product_item=calls.product_item, parameters=STORY_RATE)
+    set_terms(version, interval="year")
+    activate(plan)
+    put_on(customer, plan, date(2025, 3, 1))
+    send("yearly", "ApiCalls", 5, time=datetime(2026, 4, 4, tzinfo=UTC))
+    run_sweep()
+    person = sign_in("yve", customer)
+    page = person.get("/usage/").content.decode()
+    for month in ("2025-03", "2025-05", "2025-12", "2026-01", "2026-11"):
+        assert f'value="{month}"' in page, month
+    for month in ("2025-02", "2026-12"):
+        assert f'value="{month}"' not in page, month
+    assert ["2026-04-04", "5"] in rows(person, "period=2026-04")
 
 
 def test_a_month_without_usage_is_zeros(owner: Client) -> None:
