@@ -210,7 +210,7 @@ def test_quantities_are_set_from_a_day_on(staff: Client) -> None:
     assert "Seats: 5 from 10 Nov 2026." in text(response)
     staff.post(target, {"quantity": "8", "starts_on": "2026-12-01"})
     shown = words(staff.get(page(assignment)))
-    assert '<td class="nowrap">5 seats</td>' in shown
+    assert 'data-label="Now">5 seats</td>' in shown
     assert "5 from 10 Nov 2026" in shown
     assert "8 from 1 Dec 2026" in shown
     assert "Quantity changed" in shown
