@@ -29,7 +29,7 @@ KEPT = 20
 # Customers (assignments) in a transaction, about a second of work.
 CHUNK = 250
 # A message's share of work: other messages have their turn in between.
-SLICE_SECONDS = 5.0
+SLICE_SECONDS = 5
 # A worker that has said nothing for so long is gone, or its message is.
 SILENCE = timedelta(seconds=20)
 
@@ -86,7 +86,7 @@ def hold_backtests(version: PlanVersion) -> None:
     list(Backtest.objects.select_for_update().filter(version=version).order_by("pk"))
 
 
-def work_on(backtest_id: int, *, seconds: float = SLICE_SECONDS) -> bool:
+def work_on(backtest_id: int, *, seconds: int = SLICE_SECONDS) -> bool:
     """Works on a backtest for so long; answers whether there is more to do. Nothing where another worker is on it.
 
     What cannot be computed makes it a failed one. Raises OperationalError where the database is gone.
