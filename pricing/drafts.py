@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import transaction
 
 from meters.models import Meter
@@ -19,7 +19,7 @@ from pricing.rates import needs_events, parse_rate
 from pricing.version_choice import active_version
 from pricing.version_contents import TERM_GROUPS, same_fee, same_rate
 
-Row = TypeVar("Row", Rate, Fee)
+Row = TypeVar("Row", bound=Rate | Fee)
 
 MOST_TEXTS = 1000
 LONGEST_TEXT = 500
@@ -160,11 +160,12 @@ def lock_draft(version: PlanVersion) -> PlanVersion:
 def locked_row(row: Row, field: str) -> Row:
     """A rate or fee of a draft as it is now, with the draft held. Raises ValidationError also where it is gone."""
     version = lock_draft(row.plan_version)
-    found = type(row)._default_manager.filter(pk=row.pk).first()
-    if found is None:
-        raise ValidationError({field: f"{row} was removed meanwhile."})
-    found.plan_version = version
-    return found
+    try:
+        row.refresh_from_db()
+    except ObjectDoesNotExist:
+        raise ValidationError({field: f"{row} was removed meanwhile."}) from None
+    row.plan_version = version
+    return row
 
 
 def check_rate(rate: ParsedRate, meter: Meter) -> None:

@@ -1,6 +1,6 @@
 """Private plans: one customer's own prices, in step with the base plan or pinned."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
@@ -97,6 +97,22 @@ class TestMaking:
         with pytest.raises(ValidationError) as error:
             make_private(base, customer=customer)
         assert list(error.value.message_dict) == ["customer"]
+
+    @pytest.mark.parametrize(("on_it_for", "again"), [(8, False), (7, False), (6, True), (-3, True)])
+    def test_a_customer_does_not_begin_again(self, on_it_for: int, again: bool) -> None:
+        base, customer = base_plan(), make_customer("acme")
+        set_fee(draft_version(base), key="setup", name="Setup", kind="one_time", amount="99")
+        activate(base)
+        put_on(customer, base, TODAY - timedelta(days=on_it_for))
+        draft = draft_version(make_private(base, customer=customer))
+        setup = draft.fees.get(key="setup")
+        if again:
+            assert (draft.trial_days, draft.overridden_terms) == (7, [])
+            assert (setup.amount, setup.is_override) == (99, False)
+        else:
+            assert (draft.trial_days, draft.overridden_terms) == (0, ["trial_days"])
+            assert (setup.amount, setup.is_override) == (0, True)
+        assert (draft.fees.get(key="seats").amount, draft.minimum) == (10, 20)
 
     def test_of_a_plan_in_use_that_is_not_private(self) -> None:
         customer = make_customer("acme")

@@ -61,7 +61,6 @@ def test_prices_of_ones_own(clock: time_machine.Traveller) -> None:
     private = make_private(basic, customer=acme)
     draft = draft_version(private)
     set_rate(draft, product_item=calls.product_item, parameters=per_call("0.005"))
-    set_fee(draft, key="setup", name="Setup", kind="one_time", amount="0")
     activate(private)
     private.refresh_from_db()
     change_plan(assignment, plan=private, when="period_end")
@@ -90,7 +89,7 @@ def test_prices_of_ones_own(clock: time_machine.Traveller) -> None:
     assert totals(acme) == [
         10 + 30 + 99,
         10 + (3 * 10 + 5 * 10) / 2,  # 14 days with three seats, 14 with five
-        5 + 5 * 10,  # the setup is free
+        5 + 5 * 10,  # no setup a second time
         5 + 5 * 12,
     ]
     versions = (
