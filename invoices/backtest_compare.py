@@ -24,6 +24,8 @@ from pricing.money import total_of
 from pricing.terms import PromotionTerms
 from pricing.version_choice import cycle_of
 
+Promotions = tuple[PromotionTerms, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -72,6 +74,8 @@ def compare(assignments: Sequence[Assignment], priced: PricedVersion, *, periods
         if not some:
             made.without.append(assignment)
             continue
+        for invoice in some:
+            invoice.assignment = assignment
         found, left_out = _jobs(assignment, some, priced)
         if left_out:
             made.left_out.append((assignment, left_out))
@@ -139,14 +143,23 @@ def _is_one_currency(span: Compared, invoices: Sequence[Invoice]) -> bool:
 def _together(jobs: Sequence[_Job], priced: PricedVersion, promoted: set[int], as_of: datetime) -> list[Row]:
     subjects: list[Subject] = []
     for job in jobs:
-        has_promotions = job.assignment.customer_id in promoted
-        for invoice in job.invoices:
-            subjects.append(_then(job, invoice, promotions_of(invoice) if has_promotions else ()))
-        for period in job.now:
-            promotions = promotions_of(_stand_in(job, period, priced)) if has_promotions else ()
-            subjects.append(_now(job, period, priced, promotions))
+        then, now = _promotions(job, priced, has_some=job.assignment.customer_id in promoted)
+        subjects += [_then(job, *one) for one in zip(job.invoices, then, strict=True)]
+        subjects += [_now(job, period, priced, some) for period, some in zip(job.now, now, strict=True)]
     drafts = iter([computed.draft for computed in compute(subjects, now=as_of)])
     return [_row(job, [next(drafts) for _ in job.invoices], [next(drafts) for _ in job.now], priced) for job in jobs]
+
+
+def _promotions(job: _Job, priced: PricedVersion, *, has_some: bool) -> tuple[list[Promotions], list[Promotions]]:
+    """Those of each bill that was and of each that would have been. They are asked for one by one, so only for
+    customers who have some, and once where the bills are for the same periods in the same currency."""
+    if not has_some:
+        return [()] * len(job.invoices), [()] * len(job.now)
+    then = [promotions_of(invoice) for invoice in job.invoices]
+    same_periods = [invoice.period for invoice in job.invoices] == list(job.now)
+    if same_periods and all(invoice.currency == priced.currency for invoice in job.invoices):
+        return then, then
+    return then, [promotions_of(_stand_in(job, period, priced)) for period in job.now]
 
 
 def _one_by_one(jobs: Sequence[_Job], priced: PricedVersion, as_of: datetime) -> list[Row]:
@@ -161,12 +174,12 @@ def _one_by_one(jobs: Sequence[_Job], priced: PricedVersion, as_of: datetime) ->
     return rows
 
 
-def _then(job: _Job, invoice: Invoice, promotions: tuple[PromotionTerms, ...]) -> Subject:
+def _then(job: _Job, invoice: Invoice, promotions: Promotions) -> Subject:
     priced = frozen_version(invoice.plan_version_id)
     return Subject(job.assignment.customer, job.assignment, priced, invoice.period, promotions)
 
 
-def _now(job: _Job, period: Period, priced: PricedVersion, promotions: tuple[PromotionTerms, ...]) -> Subject:
+def _now(job: _Job, period: Period, priced: PricedVersion, promotions: Promotions) -> Subject:
     return Subject(job.assignment.customer, job.assignment, priced, period, promotions)
 
 
