@@ -1,6 +1,6 @@
 """What services check of every value they are given, whichever way it came in. Refusals name the field."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -43,13 +43,16 @@ def check_row(row: models.Model, *, but: Iterable[str] = (), unique: bool = True
     row.full_clean(exclude=set(but), validate_unique=unique, validate_constraints=False)
 
 
-def save_row(row: models.Model) -> None:
-    """Saves a row that was checked. Raises ValidationError by field where another one took its place meanwhile."""
+def save_row(row: models.Model, *, check: Callable[[], None] | None = None) -> None:
+    """Saves a row that was checked. Raises ValidationError by field where another one took its place meanwhile, as the
+    columns or its own `check` then say."""
     try:
         with transaction.atomic():
             row.save()
     except IntegrityError:
         check_row(row)
+        if check is not None:
+            check()
         raise
 
 

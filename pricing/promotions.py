@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -40,7 +41,7 @@ def save_promotion(promotion: Promotion | None = None, *, changes: Mapping[str, 
             setattr(promotion, name, value)
     check_row(promotion)
     _check(promotion)
-    save_row(promotion)
+    save_row(promotion, check=partial(_check, promotion))
     if "product_items" in changes:
         promotion.product_items.set(changes["product_items"])
     return promotion
