@@ -209,4 +209,4 @@ def test_the_front_page_is_in_the_order_in_which_staff_think(rf: RequestFactory)
     apps = site.get_app_list(request)
     assert [app["app_label"] for app in apps] == ["meters", "pricing", "invoices", "portal", "auth"]
     names = [model["object_name"] for model in apps[1]["models"]]
-    assert names == ["Plan", "ProductItem", "AssignmentRule", "Assignment"]
+    assert names == ["Plan", "ProductItem", "AssignmentRule", "Assignment", "AssignmentLog", "Promotion", "TaxRate"]
