@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import yaml
 
 FORMATS = ("json", "yaml")
+STR, SEQ, MAP, BOOL, NULL = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map", "bool", "null"))
 
 
 class DocumentFault(ValueError):
@@ -20,6 +21,9 @@ class _Loader(yaml.SafeLoader):
     """YAML in which only null, true and false are anything but text: 010, 1e3, 0.1 and 12:30 stay as they are written,
     and so do days."""
 
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """No key brings in those of another mapping."""
+
 
 class _Dumper(yaml.SafeDumper):
     """Lists stand below their names, as people write them."""
@@ -28,25 +32,38 @@ class _Dumper(yaml.SafeDumper):
         super().increase_indent(flow, False)
 
 
+# A tag such as !!int, which would read its text in ways of its own, is refused like any that is not known.
+_Loader.yaml_constructors = {tag: yaml.SafeLoader.yaml_constructors[tag] for tag in (None, STR, SEQ)}
 # Not yes, no, on and off: NO is a country.
 _Loader.yaml_implicit_resolvers = {}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("(true|false|True|False)$"), list("tfTF"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("(~|null|Null|)$"), ["~", "n", "N", ""])
+_Loader.add_implicit_resolver(BOOL, re.compile("(true|false|True|False)$"), list("tfTF"))
+_Loader.add_implicit_resolver(NULL, re.compile("(~|null|Null|)$"), ["~", "n", "N", ""])
 
 
 def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    mapping = loader.construct_mapping(node, deep=True)
     if twice := _twice(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
         raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} is there twice", node.start_mark)
-    return loader.construct_mapping(node, deep=True)
+    return mapping
+
+
+def _word(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> bool | None:
+    text = loader.construct_scalar(node)
+    if loader.resolve(yaml.ScalarNode, text, (True, False)) != node.tag:
+        kind = node.tag.rpartition(":")[2]
+        raise yaml.constructor.ConstructorError(None, None, f"{text!r} is no {kind}", node.start_mark)
+    return None if node.tag == NULL else text in ("true", "True")
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     # In other styles line ends of other alphabets come back as blanks.
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+    return dumper.represent_scalar(STR, text, style=None if text.isprintable() else '"')
 
 
 _Dumper.add_representer(str, _text)
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_Loader.add_constructor(BOOL, _word)
+_Loader.add_constructor(NULL, _word)
+_Loader.add_constructor(MAP, _mapping)
 
 
 def read_text(text: str, form: str) -> Any:
@@ -54,8 +71,8 @@ def read_text(text: str, form: str) -> Any:
     try:
         if form == "yaml":
             return yaml.load(text, Loader=_Loader)  # noqa: S506 - of safe types only
-        return json.loads(text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_object)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return json.loads(text, parse_float=_number, parse_constant=_refuse, object_pairs_hook=_object)
+    except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError) as error:
         raise DocumentFault(str(error) or "It is nested too deeply.") from None
 
 
@@ -64,6 +81,13 @@ def write_text(document: Mapping[str, Any], form: str) -> str:
     if form == "yaml":
         return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        raise ValueError("A number has an exponent that is out of range") from None
 
 
 def _refuse(text: str) -> NoReturn:

@@ -103,13 +103,15 @@ def test_faults_in_a_document_are_told_where_they_are(client: APIClient) -> None
         (b"rates: [", "application/yaml", 400, "parse_error"),
         (b"a: 1\na: 2", "application/yaml", 400, "parse_error"),
         (b"!!python/object/apply:os.getcwd []", "application/yaml", 400, "parse_error"),
+        (b"name: !!bool x", "application/yaml", 400, "parse_error"),
+        (b"name: !!timestamp abc", "application/yaml", 400, "parse_error"),
         (b"\xff\xfe", "application/yaml", 400, "parse_error"),
         (b"[" * 5000, "application/yaml", 400, "parse_error"),
         (b"x" * (128 * 1024 + 1), "application/yaml", 413, "too_large"),
         (b'{"key": ', "application/json", 400, "parse_error"),
         (b"key=Basic", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
     ],
-    ids=["open", "twice", "object", "no text", "deep", "large", "json", "form"],
+    ids=["open", "twice", "object", "bool", "time", "no text", "deep", "large", "json", "form"],
 )
 def test_a_body_that_cannot_be_read(client: APIClient, body: bytes, kind: str, status: int, code: str) -> None:
     answer = client.post(PATH, body, content_type=kind)

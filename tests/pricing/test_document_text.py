@@ -84,6 +84,8 @@ def test_numbers_of_json_keep_their_digits() -> None:
         ("json", '{"a": NaN}'),
         ("json", '{"a": {"b": Infinity}}'),
         ("json", "[" * 100_000),
+        ("json", '{"a": 1e99999999999999999999}'),
+        ("json", '{"a": 1e-99999999999999999999}'),
         ("yaml", "a: 1\na: 2"),
         ("yaml", "a: {b: 1, b: 2}"),
         ("yaml", "a: [1"),
@@ -99,6 +101,46 @@ def test_numbers_of_json_keep_their_digits() -> None:
 def test_what_cannot_be_read_is_refused(form: str, text: str) -> None:
     with pytest.raises(DocumentFault, match=r"."):
         read_text(text, form)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!bool x",
+        "!!bool [true]",
+        "!!null x",
+        "!!int ''",
+        "!!int 7",
+        "!!float ''",
+        "!!timestamp abc",
+        "!!timestamp 2027-01-01",
+        "!!binary x",
+        "!!set {a}",
+        "!!omap [a: 1]",
+        "!!pairs [a: 1]",
+        "!!map x",
+        "!!map [a]",
+        "!!seq x",
+        "!!str [a]",
+        "{!!merge x: {b: 1}}",
+        '"\\UFFFFFFFF"',
+    ],
+)
+def test_a_tag_that_is_not_known_or_does_not_fit_is_refused(text: str) -> None:
+    with pytest.raises(DocumentFault, match=r"." if text.startswith('"') else r"line 2"):
+        read_text(f"key: Basic\nname: {text}\n", "yaml")
+
+
+def test_tags_of_what_is_read_anyway() -> None:
+    text = "a: !!bool true\nb: !!null ~\nc: !!str true\nd: !!seq [x]\ne: !!map {x: y}\n<<: {x: y}"
+    assert read_text(text, "yaml") == {
+        "a": True,
+        "b": None,
+        "c": "true",
+        "d": ["x"],
+        "e": {"x": "y"},
+        "<<": {"x": "y"},
+    }
 
 
 def test_a_document_is_easy_to_compare() -> None:
