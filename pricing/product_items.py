@@ -20,5 +20,9 @@ def sync_product_item(meter: Meter) -> ProductItem | None:
             item.retired_at = None
             item.save(update_fields=["retired_at"])
         return item
-    ProductItem.objects.filter(meter=meter, retired_at=None).update(retired_at=timezone.now())
-    return ProductItem.objects.filter(meter=meter).first()
+    found = ProductItem.objects.filter(meter=meter).first()
+    if found is not None and found.retired_at is None:
+        # Saved, so that bills which tell its usage as unpriced hear of it.
+        found.retired_at = timezone.now()
+        found.save(update_fields=["retired_at"])
+    return found

@@ -103,6 +103,16 @@ class TestTheOpenInvoice:
         assert (line.name, line.quantity, line.amount, line.rate) == ("Storage", 7, 0, None)
         assert sentences_of(line) == ["No rate prices this usage, so nothing is charged for it."]
 
+    def test_no_longer_tells_unpriced_usage_of_a_meter_that_is_not_billed(self, acme: Customer) -> None:
+        storage = make_meter("Storage")
+        send("acme", "Storage", 5)
+        run_sweep()
+        assert live_invoice(acme).lines.filter(kind="unpriced").count() == 1
+        storage.used_for_billing = False
+        storage.save()
+        run_sweep()
+        assert not live_invoice(acme).lines.filter(kind="unpriced").exists()
+
     def test_lists_unpriced_usage_of_the_days_that_nothing_prices(self, acme: Customer) -> None:
         storage = make_meter("Storage", unit="GB")
         for day, amount in ((23, 7), (25, 20), (28, 300)):
