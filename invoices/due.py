@@ -12,6 +12,10 @@ from pricing.models import Assignment
 # How old a line may get that moves with the clock.
 CLOCK_STEP = timedelta(minutes=3)
 
+# Where midnight comes twice, PostgreSQL takes the second one and `local_midnight` the first. More than they can be
+# apart, and less than any period: an invoice that ends within it is the last one.
+MIDNIGHTS_APART = timedelta(hours=3)
+
 
 def stale_invoices(limit: int, *, now: datetime | None = None) -> list[int]:
     """Ids of live invoices that usage, something else or the clock has overtaken. This comparison is the whole queue.
@@ -37,7 +41,7 @@ def uncovered_assignments(now: datetime, limit: int) -> list[Assignment]:
     """Assignments that have begun and lack an invoice for a period up to the one that `now` is in."""
     invoices = Invoice.objects.filter(assignment=OuterRef("pk")).exclude(status=Invoice.Status.VOID)
     uncovered = (
-        Assignment.objects.alias(begins_at=_midnight("starts_on"), over_at=_midnight("ends_on"))
+        Assignment.objects.alias(begins_at=_midnight("starts_on"), over_at=_midnight("ends_on") - MIDNIGHTS_APART)
         .filter(begins_at__lte=now)
         .filter(Q(ends_on=None) | Q(ends_on__gt=F("starts_on")))
         .filter(~Exists(invoices.filter(period_end__gt=now)))

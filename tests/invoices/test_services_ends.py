@@ -6,13 +6,17 @@ import pytest
 import time_machine
 from django.core.exceptions import ValidationError
 
+from invoices.due import uncovered_assignments
 from invoices.models import Invoice
 from meters.customers import update_customer
 from meters.models import Customer
 from pricing.assignments import end
+from pricing.models import Assignment
 from pricing.plans import activate, draft_version, set_rate
 from tests.factories import (
     live_invoice,
+    make_customer,
+    put_on,
     run_sweep,
     send,
 )
@@ -103,3 +107,20 @@ class TestEndsThatAreMoved:
             send("acme", "ApiCalls", 3)
             run_sweep()
             assert acme.invoices.get(period_start=datetime(2027, 1, 1, tzinfo=UTC)).total == 3
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"), [("Atlantic/Azores", date(2026, 10, 25)), ("America/Havana", date(2026, 11, 1))]
+)
+class TestMidnightsThatComeTwice:
+    def test_an_assignment_that_ends_then_is_done(self, acme: Customer, zone: str, day: date) -> None:
+        customer = make_customer("twice", time_zone=zone)
+        assignment = put_on(customer, acme.assignments.get().plan, date(2026, 9, 15), day)
+        assert assignment.invoices.latest("period_start").period_end == assignment.ends_at
+        assert uncovered_assignments(NOW, 10) == []
+
+    def test_the_day_that_begins_then_is_still_missing(self, acme: Customer, zone: str, day: date) -> None:
+        customer = make_customer("twice", time_zone=zone)
+        assignment = put_on(customer, acme.assignments.get().plan, date(2026, 9, 15), day)
+        Assignment.objects.filter(pk=assignment.pk).update(ends_on=day + timedelta(days=1))
+        assert uncovered_assignments(NOW, 10) == [assignment]
