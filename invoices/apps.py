@@ -22,10 +22,12 @@ class InvoicesConfig(AppConfig):
             Promotion,
             TaxRate,
         )
+        from pricing.ordering import moved
 
         post_save.connect(_assignment_saved, sender=Assignment, dispatch_uid="invoices.assignment_saved")
         post_save.connect(_item_saved, sender=ProductItem, dispatch_uid="invoices.item_saved")
         post_save.connect(_promotion_saved, sender=Promotion, dispatch_uid="invoices.promotion_saved")
+        moved.connect(_promotions_moved, sender=Promotion, dispatch_uid="invoices.promotions_moved")
         post_save.connect(_tax_rate_saved, sender=TaxRate, dispatch_uid="invoices.tax_rate_saved")
         for changed in (post_save, post_delete):
             changed.connect(_quantity_changed, sender=AssignmentQuantity, dispatch_uid="invoices.quantity_changed")
@@ -69,6 +71,10 @@ def _of_customer_changed(instance: Any, **_: Any) -> None:
 def _promotion_saved(instance: Any, created: bool, **_: Any) -> None:
     if not created:
         _mark(promotions__promotion=instance.pk)
+
+
+def _promotions_moved(ids: Any, **_: Any) -> None:
+    _mark(promotions__promotion__in=ids)
 
 
 def _tax_rate_saved(instance: Any, created: bool, **_: Any) -> None:

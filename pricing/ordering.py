@@ -5,10 +5,15 @@ from itertools import count
 from typing import TypeVar
 
 from django.db import transaction
+from django.dispatch import Signal
 
 from pricing.models import AssignmentRule, Promotion
 
 Ordered = TypeVar("Ordered", AssignmentRule, Promotion)
+
+# Sent once for all rows that a move gives another position, in its transaction. The sender is their model; `ids` are
+# their ids.
+moved = Signal()
 
 
 @transaction.atomic
@@ -34,12 +39,14 @@ def move(row: Ordered, *, up: bool) -> bool:
 
 
 def _place(rows: Sequence[Ordered], positions: Sequence[int]) -> None:
-    """Saves row by row, as each save tells those who follow it. A rule's position is free before another takes it."""
+    """Gives each row its position, free before it takes it, and tells of all of them at once: whoever locks what
+    follows from them can do so in one order."""
     changed = [(row, position) for row, position in zip(rows, positions, strict=True) if row.position != position]
     taken = {*positions, *(row.position for row in rows)}
     free = (position for position in count() if position not in taken)
+    stored = type(rows[0])._default_manager
     for row, _ in changed:
-        type(row)._default_manager.filter(pk=row.pk).update(position=next(free))
+        stored.filter(pk=row.pk).update(position=next(free))
     for row, position in changed:
-        row.position = position
-        row.save(update_fields=["position"])
+        stored.filter(pk=row.pk).update(position=position)
+    moved.send(sender=type(rows[0]), ids=[row.pk for row, _ in changed])
