@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from pricing.drafts import MOST_TEXTS
 from pricing.models import Fee, PlanVersion, ProductItem
 from pricing.rate_fields import RateError
 
@@ -110,9 +111,10 @@ def _rate(entry: Mapping[str, Any], index: int, faults: Faults) -> RateDocument 
         faults.add(f"{path}.parameters", "This must be an object.")
         parameters = {}
     if not isinstance(where, Mapping) or not all(
-        isinstance(texts, list) and all(isinstance(text, str) for text in texts) for texts in where.values()
+        isinstance(texts, list) and len(texts) <= MOST_TEXTS and all(isinstance(text, str) for text in texts)
+        for texts in where.values()
     ):
-        faults.add(f"{path}.where", "This names dimensions, each with a list of texts.")
+        faults.add(f"{path}.where", f"This names dimensions, each with a list of at most {MOST_TEXTS:,} texts.")
         where = {}
     prorated = _flag(entry, "prorated", path, faults, default=False)
     if item is None:

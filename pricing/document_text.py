@@ -11,6 +11,11 @@ import yaml
 
 FORMATS = ("json", "yaml")
 STR, SEQ, MAP, BOOL, NULL = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map", "bool", "null"))
+# Not yes, no, on and off: NO is a country.
+WORDS: Mapping[str, Mapping[str, bool | None]] = {
+    BOOL: {"true": True, "True": True, "false": False, "False": False},
+    NULL: {"~": None, "null": None, "Null": None, "": None},
+}
 
 
 class DocumentFault(ValueError):
@@ -19,14 +24,24 @@ class DocumentFault(ValueError):
 
 class _Loader(yaml.SafeLoader):
     """YAML in which only null, true and false are anything but text: 010, 1e3, 0.1 and 12:30 stay as they are written,
-    and so do days."""
+    and so do days. Without aliases, with which a short text becomes a document of any size."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.events.AliasEvent):
+            alias = self.peek_event()  # type: ignore[no-untyped-call]
+            fault = f"*{alias.anchor} is an alias: write out what it stands for"
+            raise yaml.composer.ComposerError(None, None, fault, alias.start_mark)
+        return super().compose_node(parent, index)
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """No key brings in those of another mapping."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """Lists stand below their names, as people write them."""
+    """Lists stand below their names, as people write them, and what is there twice is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
@@ -34,10 +49,9 @@ class _Dumper(yaml.SafeDumper):
 
 # A tag such as !!int, which would read its text in ways of its own, is refused like any that is not known.
 _Loader.yaml_constructors = {tag: yaml.SafeLoader.yaml_constructors[tag] for tag in (None, STR, SEQ)}
-# Not yes, no, on and off: NO is a country.
 _Loader.yaml_implicit_resolvers = {}
-_Loader.add_implicit_resolver(BOOL, re.compile("(true|false|True|False)$"), list("tfTF"))
-_Loader.add_implicit_resolver(NULL, re.compile("(~|null|Null|)$"), ["~", "n", "N", ""])
+for _tag, _words in WORDS.items():
+    _Loader.add_implicit_resolver(_tag, re.compile(f"({'|'.join(_words)})$"), [word[:1] for word in _words])
 
 
 def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -49,10 +63,11 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
 
 def _word(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> bool | None:
     text = loader.construct_scalar(node)
-    if loader.resolve(yaml.ScalarNode, text, (True, False)) != node.tag:
+    words = WORDS[node.tag]
+    if text not in words:
         kind = node.tag.rpartition(":")[2]
         raise yaml.constructor.ConstructorError(None, None, f"{text!r} is no {kind}", node.start_mark)
-    return None if node.tag == NULL else text in ("true", "True")
+    return words[text]
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -61,8 +76,8 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _text)
-_Loader.add_constructor(BOOL, _word)
-_Loader.add_constructor(NULL, _word)
+for _tag in WORDS:
+    _Loader.add_constructor(_tag, _word)
 _Loader.add_constructor(MAP, _mapping)
 
 

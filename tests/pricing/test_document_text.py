@@ -131,6 +131,20 @@ def test_a_tag_that_is_not_known_or_does_not_fit_is_refused(text: str) -> None:
         read_text(f"key: Basic\nname: {text}\n", "yaml")
 
 
+@pytest.mark.parametrize(
+    "text", ["a: &x [1]\nb: *x", "a: &x {b: 1}\nc:\n  <<: *x", "? &x a\n: *x", "a: &x\n  - *x", "a: 1\nb: *nowhere"]
+)
+def test_an_alias_is_refused(text: str) -> None:
+    with pytest.raises(DocumentFault, match=r"\*\w+ is an alias: write out what it stands for\n.*line [23]"):
+        read_text(text, "yaml")
+
+
+def test_what_is_there_twice_is_written_twice() -> None:
+    twice = {"region": ["eu", "us"]}
+    document = {"rates": [{"where": twice}, {"where": twice}]}
+    assert read_text(write_text(document, "yaml"), "yaml") == document
+
+
 def test_tags_of_what_is_read_anyway() -> None:
     text = "a: !!bool true\nb: !!null ~\nc: !!str true\nd: !!seq [x]\ne: !!map {x: y}\n<<: {x: y}"
     assert read_text(text, "yaml") == {

@@ -211,6 +211,7 @@ class TestFaults:
             ("rates[1].where", {"where": {"colour": ["red"]}}),
             ("rates[1].where", {"where": {"region": "eu"}}),
             ("rates[1].where", {"where": {"region": [1]}}),
+            ("rates[1].where", {"where": {"region": ["eu"] * 1001}}),
             ("rates[1].prorated", {"prorated": "yes"}),
             ("rates[1].price", {"price": "5"}),
             ("rates[1].parameters", {"parameters": "free"}),
@@ -219,7 +220,7 @@ class TestFaults:
             ("rates[1].parameters.tiers[0].up_to", {"parameters": TIERS | {"tiers": [{"up_to": "1"}]}}),
             ("rates[1]", {"where": {}}),
         ],
-        ids=str,
+        ids=lambda value: str(value)[:80],
     )
     def test_of_a_rate(self, path: str, changes: dict[str, Any]) -> None:
         rates = deepcopy(DOCUMENT["rates"])
