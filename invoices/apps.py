@@ -1,7 +1,7 @@
 from typing import Any
 
 from django.apps import AppConfig
-from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete
+from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 
 
 class InvoicesConfig(AppConfig):
@@ -25,7 +25,7 @@ class InvoicesConfig(AppConfig):
         from pricing.ordering import moved
 
         post_save.connect(_assignment_saved, sender=Assignment, dispatch_uid="invoices.assignment_saved")
-        post_save.connect(_item_saved, sender=ProductItem, dispatch_uid="invoices.item_saved")
+        pre_save.connect(_item_changes, sender=ProductItem, dispatch_uid="invoices.item_changes")
         post_save.connect(_promotion_saved, sender=Promotion, dispatch_uid="invoices.promotion_saved")
         moved.connect(_promotions_moved, sender=Promotion, dispatch_uid="invoices.promotions_moved")
         post_save.connect(_tax_rate_saved, sender=TaxRate, dispatch_uid="invoices.tax_rate_saved")
@@ -54,7 +54,8 @@ def _version_going(instance: Any, **_: Any) -> None:
     hold_backtests(instance)
 
 
-def _item_saved(**_: Any) -> None:
+def _item_changes(**_: Any) -> None:
+    """Before it is saved: customers are held before product items (docs/architecture.md)."""
     from invoices.services import mark_all_stale
 
     mark_all_stale()

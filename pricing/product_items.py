@@ -1,9 +1,10 @@
-"""Product items follow the meters that are used for billing."""
+"""Product items follow the meters that are used for billing; their names are their own."""
 
 from django.db import transaction
 from django.utils import timezone
 
 from meters.models import Meter
+from pricing.inputs import check_row
 from pricing.models import ProductItem
 
 
@@ -26,3 +27,12 @@ def sync_product_item(meter: Meter) -> ProductItem | None:
         found.retired_at = timezone.now()
         found.save(update_fields=["retired_at"])
     return found
+
+
+@transaction.atomic
+def rename_product_item(item: ProductItem, *, name: str) -> ProductItem:
+    """Gives a product item another name, also on invoices that are not final. Raises ValidationError by field."""
+    item.name = name
+    check_row(item)
+    item.save(update_fields=["name"])
+    return item

@@ -13,6 +13,7 @@ from pricing.admin.plan_status import status_chip
 from pricing.explain import describe_rate
 from pricing.models import Plan, PlanVersion, ProductItem, Rate
 from pricing.plan_words import describe_filter
+from pricing.product_items import rename_product_item
 
 # Of prices on the page of an item: private plans may be many.
 MOST_PRICES = 50
@@ -46,6 +47,9 @@ class ProductItemAdmin(KeepsRows, ModelAdmin[ProductItem]):
         active = Q(rates__plan_version__status=PlanVersion.Status.ACTIVE)
         plans = Count("rates__plan_version", filter=active, distinct=True)
         return super().get_queryset(request).annotate(plans=plans)
+
+    def save_model(self, request: HttpRequest, obj: ProductItem, form: Any, change: bool) -> None:
+        rename_product_item(obj, name=obj.name)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

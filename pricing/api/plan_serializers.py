@@ -13,6 +13,7 @@ from pricing.explain import describe_rate
 from pricing.models import Fee, Plan, PlanVersion, ProductItem, Rate
 from pricing.plans import draft_version, set_default, set_fee, set_rate, set_terms
 from pricing.private_plans import set_follows_base
+from pricing.product_items import rename_product_item
 
 
 class ProductItemSerializer(Settable, serializers.ModelSerializer[ProductItem]):
@@ -25,6 +26,9 @@ class ProductItemSerializer(Settable, serializers.ModelSerializer[ProductItem]):
         model = ProductItem
         fields = ["meter", "name", "unit", "created_at", "retired_at"]
         read_only_fields = ["created_at", "retired_at"]
+
+    def update(self, instance: ProductItem, validated_data: dict[str, Any]) -> ProductItem:
+        return rename_product_item(instance, name=validated_data.get("name", instance.name))
 
 
 class PlanSerializer(Settable, serializers.ModelSerializer[Plan]):
