@@ -1,7 +1,7 @@
 """The life of an invoice: opened with its assignment, kept up to date, made final. Locks and transactions live here.
 
-Lock order: the customer (of several, by id), the assignment, the invoice, the number series. Whoever changes an invoice
-holds its customer: what one invoice takes of a promotion's cap, or prices, another one does not.
+Lock order: the customer (of several, by id), the plan, the assignment, the invoice, the number series. Whoever changes
+an invoice holds its customer: what one invoice takes of a promotion's cap, or prices, another one does not.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from meters.cycles import period_at
 from meters.models import Customer
 from meters.periods import Period, local_date
 from meters.words import day_words
-from pricing.models import Assignment, PlanVersion
+from pricing.models import Assignment, Plan, PlanVersion
 from pricing.version_choice import chosen, cycle_of, versions_of
 
 # How many invoices one call opens: what staff wait for, and what is locked meanwhile.
@@ -42,6 +42,8 @@ def open_invoices(assignment: Assignment, *, now: datetime | None = None) -> lis
     """
     now = now or timezone.now()
     _lock_customer(assignment.customer_id)
+    # A version that is being activated may count for a period that has begun since: this waits for it.
+    Plan.objects.select_for_update(no_key=True).get(pk=assignment.plan_id)
     assignment = (
         Assignment.objects.select_for_update(of=("self",)).select_related("customer", "plan").get(pk=assignment.pk)
     )

@@ -26,3 +26,14 @@ def race(*jobs: Callable[[], object]) -> list[Exception]:
     for thread in threads:
         thread.join()
     return raised
+
+
+def wait_for_a_blocked_backend() -> None:
+    """Waits until somebody waits for a lock."""
+    with connection.cursor() as cursor:
+        for _ in range(200):
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+            cursor.execute("SELECT pg_sleep(0.05)")
+    raise AssertionError("nobody waited")

@@ -1,14 +1,18 @@
 """Workers at the same time: one invoice for a period, made final once, and nothing lost."""
 
 from datetime import UTC, datetime, timedelta
+from threading import Semaphore
 
 import pytest
+import time_machine
+from django.db import transaction
 
 from invoices import services
 from invoices.adjustments import subject_of
 from invoices.computing import compute
 from invoices.models import Invoice, InvoiceEvent, NumberSeries
 from pricing.assignments import set_quantity
+from pricing.plans import activate, draft_version, set_rate
 from pricing.promotions import apply_promotion, save_promotion
 from pricing.taxes import save_tax_rate, set_billing_profile
 from tests.factories import (
@@ -20,9 +24,9 @@ from tests.factories import (
     run_sweep,
     send,
 )
-from tests.invoices.november import NOW
+from tests.invoices.november import MONTH_END, NOW
 from tests.invoices.plans import ONE_EACH, fee, plan_with
-from tests.racing import race
+from tests.racing import race, wait_for_a_blocked_backend
 
 
 @pytest.mark.django_db(transaction=True)
@@ -101,3 +105,28 @@ class TestRaces:
             assert (invoice.total, invoice.subtotal) == (computed.draft.total, computed.draft.subtotal)
             assert {line.kind for line in invoice.lines.all()} >= {"usage", "promotion", "tax"}
         assert assignment.invoices.get(status="open").lines.get(fee_key="seats").amount == 30
+
+    def test_a_period_has_the_version_that_was_activated_just_before_it(self) -> None:
+        """It was not committed yet when the worker came to the period."""
+        meter = make_meter()
+        plan = make_plan("Basic", {meter: STORY_RATE})
+        activated = Semaphore(0)
+
+        def activate_slowly() -> None:
+            with transaction.atomic():
+                activate(plan)
+                clock.move_to(MONTH_END)
+                activated.release()
+                wait_for_a_blocked_backend()
+
+        def open_the_next() -> None:
+            activated.acquire()
+            services.open_invoices(assignment)
+
+        with time_machine.travel(NOW, tick=False) as clock:
+            assignment = put_on(make_customer("acme"), plan, NOW.date())
+            set_rate(draft_version(plan), product_item=meter.product_item, parameters=ONE_EACH)
+            clock.move_to(MONTH_END - timedelta(seconds=1))
+            assert race(activate_slowly, open_the_next) == []
+        versions = assignment.invoices.order_by("period_start").values_list("period_start", "plan_version__number")
+        assert list(versions)[1:] == [(MONTH_END, 2)]
