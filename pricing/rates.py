@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 
 from meters.aggregation import plain
-from pricing.rate_fields import MAX_SCALE, RATE_DECIMALS, Fields, RateError
+from pricing.rate_fields import RATE_DECIMALS, Fields, RateError
 from pricing.rate_models import MODELS, RateModel
 from pricing.steps import EXACT, ZERO, Step, StepKind, decimals
 
-# Single events stay below 10^24; this is more than any number of them sums up to, and EXACT holds it.
-LARGEST_QUANTITY = Decimal(10) ** 40
+# More than metering gives, so that whatever is metered has a price. The values of events and a meter's multiplier stay
+# below 10^24 each, which leaves 10^22 for sums over events and seconds. They have 15 and 30 decimals, and a percentile
+# between two values 22 more. EXACT holds both limits.
+LARGEST_QUANTITY = Decimal(10) ** 70
+QUANTITY_DECIMALS = 70  # trailing zeros included
 
 # A share of days is rounded once: where it does not end, 150 digits decide nothing about the fifteenth decimal.
 _SHARE = Context(prec=150, rounding=ROUND_HALF_UP)
@@ -98,7 +101,7 @@ def charge(rate: Rate, quantity: Decimal, events: Iterable[Decimal] | None = Non
     price no units are left out, but the included units are always told ("0 of 5,000 free").
 
     Raises TypeError for a quantity that is not a Decimal, ValueError for one that is not finite, is beyond
-    10^40 or has more than 60 decimals, the same for the value of an event, and ValueError for a rate that needs the
+    10^70 or has more than 70 decimals, the same for the value of an event, and ValueError for a rate that needs the
     events of a quantity and is not told them.
     """
     _check_quantity(quantity)
@@ -173,6 +176,6 @@ def _check_quantity(quantity: Decimal) -> None:
     if not quantity.is_finite():
         raise ValueError("a quantity must be finite")
     if quantity > LARGEST_QUANTITY:
-        raise ValueError("a quantity must not be beyond 10^40")
-    if decimals(quantity) > MAX_SCALE:
-        raise ValueError(f"a quantity must not have more than {MAX_SCALE} decimals")
+        raise ValueError("a quantity must not be beyond 10^70")
+    if decimals(quantity) > QUANTITY_DECIMALS:
+        raise ValueError(f"a quantity must not have more than {QUANTITY_DECIMALS} decimals")

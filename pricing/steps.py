@@ -25,11 +25,12 @@ from meters.aggregation import plain
 ZERO = Decimal(0)
 PER_CENT = Decimal("0.01")
 
-# A quantity has at most 41 digits before the point and 60 after it, a price 25 and 15, so a product needs 141
-# digits; a prorated amount may reach down to 10^-159. 250 digits hold every sum of these, and the trap on
-# Inexact turns a digit lost in spite of that into an error instead of a wrong bill.
+# A quantity has at most 71 digits before the point and 70 after it, a price 25 and 15, so a product needs 181
+# digits. Blocks of 10^-15 make an amount of up to 10^109, and a prorated one may reach down to 10^-169. 300 digits
+# hold every sum of these, and the trap on Inexact turns a digit lost in spite of that into an error instead of a
+# wrong bill.
 EXACT = Context(
-    prec=250,
+    prec=300,
     Emin=MIN_EMIN,
     Emax=MAX_EMAX,
     traps=[Inexact, InvalidOperation, DivisionByZero, Overflow, Underflow],

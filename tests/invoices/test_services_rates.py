@@ -35,6 +35,18 @@ def told(invoice: Invoice) -> list[tuple[str, dict[str, list[str]], int, int]]:
     return [(line.kind, line.where, int(line.quantity), int(line.amount)) for line in invoice.lines.all()]
 
 
+def test_a_usage_beyond_all_sense_is_charged_and_its_invoice_closes(customer: Customer) -> None:
+    meter = make_meter(multiplier=Decimal("1e18"))
+    put_on(customer, plan_with("Absurd", {meter: [({}, price("1"))]}), FIRST)
+    send("acme", "ApiCalls", 10**23)
+    run_sweep()
+    assert live_invoice(customer).total == Decimal(10) ** 41
+    with time_machine.travel(NOW + timedelta(days=45), tick=False):
+        run_sweep()
+    first = Invoice.objects.order_by("period_start")[0]
+    assert (first.status, first.total) == (Invoice.Status.FINAL, Decimal(10) ** 41)
+
+
 class TestFilters:
     @pytest.fixture
     def requests(self, db: None) -> Meter:

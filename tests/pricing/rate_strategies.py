@@ -20,6 +20,13 @@ def numbers(largest: int, places: int) -> st.SearchStrategy[Decimal]:
 
 # Small ones meet bounds and limits often, large ones reach the ends of what is allowed.
 quantities = st.one_of(numbers(60, 0), numbers(60, 2), numbers(10**24, 0), numbers(10**23, 20))
+# What a meter can make of values (a percentile lies between two), the sum over events and seconds, and its multiplier.
+metered = st.builds(
+    lambda value, times, multiplier: EXACT.multiply(EXACT.multiply(value, Decimal(times)), multiplier),
+    st.one_of(numbers(10**24, 0), numbers(10**24, 37)),
+    st.integers(1, 10**22),
+    st.one_of(numbers(10**24, 0), numbers(10**24, 30)),
+)
 prices = st.one_of(numbers(5, 0), numbers(5, 2), numbers(10**24, 0), numbers(1, 15))
 units = st.one_of(numbers(40, 0), numbers(40, 1), numbers(10**24, 0))
 # The values of events in order; often some of nothing among them.

@@ -189,7 +189,7 @@ def test_no_usage_has_no_events() -> None:
     assert charge(parse_rate({**ALL, "minimum": "3"}), Decimal(-5)).amount == 3
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e41", "1e-61"])
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e71", "1e-71"])
 def test_an_event_outside_the_limits_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match=r"^a quantity must"):
         charge(parse_rate(FEE), Decimal(1), [Decimal(value)])

@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal, localcontext
+from fractions import Fraction
 from typing import Any
 
 from hypothesis import example, given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from meters.aggregation import plain
 from pricing.explain import describe_rate, rows, sentences
+from pricing.money import format_money
 from pricing.rates import RateError, Step, charge, needs_events, parse_rate, scaled
 from pricing.steps import EXACT
 from tests.pricing.rate_strategies import (
@@ -20,7 +22,9 @@ from tests.pricing.rate_strategies import (
     by_event,
     graduated_block,
     graduated_percentage,
+    metered,
     numbers,
+    per_unit,
     quantities,
     rates,
     stairstep,
@@ -37,6 +41,20 @@ def test_the_steps_sum_to_the_amount_and_to_the_quantity(parameters: Parameters,
     charged = charge(parse_rate(parameters), quantity)
     assert total(step.amount for step in charged.steps) == charged.amount
     assert total(step.quantity for step in charged.steps) == quantity
+
+
+@given(st.one_of(rates, with_options(by_event)), metered)
+def test_all_that_is_metered_is_charged_and_no_digit_is_lost(parameters: Parameters, quantity: Decimal) -> None:
+    charged = charge(parse_rate(parameters), quantity, [quantity])
+    assert sum(Fraction(step.amount) for step in charged.steps) == Fraction(charged.amount)
+    assert sum(Fraction(step.quantity) for step in charged.steps) == Fraction(quantity)
+    assert format_money(charged.amount, "USD")
+
+
+@given(per_unit, metered)
+def test_a_unit_price_is_owed_for_all_that_is_metered(parameters: Parameters, quantity: Decimal) -> None:
+    amount = charge(parse_rate(parameters), quantity).amount
+    assert Fraction(amount) == Fraction(quantity) * Fraction(parameters["unit_price"])
 
 
 @given(rates, quantities)
