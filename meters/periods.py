@@ -3,12 +3,14 @@
 All spans are `[start, end)` in UTC, so consecutive ones tile: no gap, no overlap, across clock changes.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 HOUR = timedelta(hours=1)
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,6 +51,14 @@ def uncovered(span: Period, others: Iterable[Period]) -> list[Period]:
         if start >= span.end:
             return left
     return [*left, Period(start, span.end)]
+
+
+def read_day(text: str) -> date:
+    """The day that people wrote as 2026-12-31. Raises ValueError for all else: other forms of ISO 8601, such as
+    20261231 and 2026-W53-4, are more likely slips than meant."""
+    if not _DAY.fullmatch(text):
+        raise ValueError(f"{text!r} is no day, written 2026-12-31")
+    return date.fromisoformat(text)
 
 
 def local_midnight(day: date, zone: ZoneInfo) -> datetime:

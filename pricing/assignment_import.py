@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from meters.models import Customer
+from meters.periods import read_day
 from meters.words import day_words
 from pricing.assignments import assign
 from pricing.models import Assignment, Plan
@@ -137,10 +138,7 @@ def _day(row: Mapping[str, str], name: str, errors: dict[str, list[str]]) -> dat
     if not text:
         return None
     try:
-        # Other forms of ISO 8601 are more likely slips than meant.
-        if len(text) != len("2026-12-31"):
-            raise ValueError
-        return date.fromisoformat(text)
+        return read_day(text)
     except ValueError:
         errors[name] = ["This is a day, written 2026-12-31."]
         return None

@@ -1,7 +1,7 @@
 """What events were refused for in the last days, so that a wrong integration is found in a minute."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 from meters.admin.base import ModelAdmin, ReadOnly, instant, link
 from meters.admin.fields import is_storable
 from meters.models import Meter, RejectedEvent
+from meters.periods import read_day
 from meters.words import day_words
 
 RECENT = timedelta(hours=24)
@@ -87,7 +88,7 @@ class DayFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[RejectedEvent]") -> "QuerySet[RejectedEvent]":
         try:
-            day = date.fromisoformat(self.value() or "")
+            day = read_day(self.value() or "")
         except ValueError:
             return queryset
         return queryset.filter(day=day)

@@ -1,5 +1,6 @@
 """The JSON of customers and meters. Rules of the domain are in services and models; their errors come by field."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ from meters.customers import create_customer, update_customer
 from meters.decoding import MAX_DIMENSION_TEXT
 from meters.metering import save_meter
 from meters.models import Customer, Meter
+from meters.periods import read_day
 
 
 # No docstring, which those that inherit from it would describe themselves with in the OpenAPI document.
@@ -60,6 +62,16 @@ class NumberField(serializers.DecimalField):
 
     def to_representation(self, value: Decimal) -> str:
         return plain(value)
+
+
+class DayField(serializers.DateField):
+    """A day, written 2026-12-31 and in no other way."""
+
+    def to_internal_value(self, data: Any) -> date:
+        try:
+            return read_day(data)
+        except (TypeError, ValueError):
+            self.fail("invalid", format="YYYY-MM-DD")
 
 
 class ConditionsField(serializers.DictField):

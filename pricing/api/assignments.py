@@ -1,6 +1,5 @@
 """`/v1/assignments`: who is on which plan, from which day. Nothing is deleted: an assignment ends."""
 
-from datetime import date
 from typing import Any
 
 from django.db.models import Prefetch, Q, QuerySet
@@ -12,9 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from meters.api.examples import answered, asked
-from meters.api.serializers import ByKey, NumberField, Strict
+from meters.api.serializers import ByKey, DayField, NumberField, Strict
 from meters.models import Customer
-from meters.periods import local_date
+from meters.periods import local_date, read_day
 from pricing.api.customer_examples import ASSIGNMENT, CHANGED, LOG_ENTRY, NEW_ASSIGNMENT, QUANTITY
 from pricing.api.fields import KeyOf, NewestFirst, Settable, actor_of, query_of
 from pricing.assignments import NOW, PERIOD_END, assign, change_plan, end, set_quantity
@@ -30,7 +29,7 @@ class QuantitySerializer(Strict, serializers.ModelSerializer[AssignmentQuantity]
     """How many of a fee a customer has from a day on."""
 
     quantity = NumberField()
-    starts_on = serializers.DateField(help_text="The first day with it.")
+    starts_on = DayField(help_text="The first day with it.")
 
     class Meta:
         model = AssignmentQuantity
@@ -42,7 +41,7 @@ class AssignmentSerializer(Settable, serializers.ModelSerializer[Assignment]):
 
     customer = ByKey(queryset=Customer.objects.all())
     plan = ByKey(queryset=Plan.objects.all())
-    starts_on = serializers.DateField(required=False, help_text="Left out: today, where the customer is.")
+    starts_on = DayField(required=False, help_text="Left out: today, where the customer is.")
     quantities = QuantitySerializer(many=True, read_only=True)
 
     class Meta:
@@ -72,13 +71,13 @@ class AssignmentQuery(Strict):
 
     customer = ByKey(queryset=Customer.objects.all(), required=False)
     plan = ByKey(queryset=Plan.objects.all(), required=False)
-    on = serializers.DateField(required=False, help_text="A day: those that run on it.")
+    on = DayField(required=False, help_text="A day: those that run on it.")
 
 
 class EndSerializer(Strict):
     """When an assignment ends."""
 
-    ends_on = serializers.DateField(
+    ends_on = DayField(
         allow_null=True, help_text="The first day that is no longer on the plan; null takes the end back."
     )
 
@@ -90,7 +89,7 @@ class WhenField(serializers.CharField):
         if text in (NOW, PERIOD_END):
             return text
         try:
-            return date.fromisoformat(text)
+            return read_day(text)
         except ValueError:
             raise serializers.ValidationError("This is 'now', 'period_end' or a day, such as 2026-12-01.") from None
 

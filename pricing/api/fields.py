@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import models
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
 from meters.api.pagination import CursorPagination
-from meters.api.serializers import Strict
+from meters.api.serializers import DayField, Strict
 from meters.models import ApiKey
 from pricing.models import ProductItem
 from pricing.rates import RateError
@@ -24,6 +25,8 @@ WHOLE: Mapping[str, tuple[str, ...]] = {"version": (), "plan": ()}
 
 
 class Settable(Strict):
+    serializer_field_mapping = serializers.ModelSerializer.serializer_field_mapping | {models.DateField: DayField}
+
     # Refuses members that only answers have, unless they are sent back as they are: whoever sends another `status` or
     # other `rates` means something by it, and would not learn that nothing came of it.
 

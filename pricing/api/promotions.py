@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from meters.api.examples import answered, asked, resource_docs
-from meters.api.serializers import ByKey, NumberField, Strict
+from meters.api.serializers import ByKey, DayField, NumberField, Strict
 from meters.models import Customer
 from pricing.api.customer_examples import APPLIED, NEW_PROMOTION, PROMOTION
 from pricing.api.fields import ByPosition, ItemByKey, Settable, actor_of, query_of
@@ -118,7 +118,7 @@ class AppliedSerializer(Settable, serializers.ModelSerializer[AppliedPromotion])
     customer = ByKey(queryset=Customer.objects.all())
     promotion = ByKey(queryset=Promotion.objects.all(), required=False, help_text="Its key; or else the code.")
     code = serializers.CharField(max_length=100, required=False, help_text="In place of the promotion, or with it.")
-    starts_on = serializers.DateField(required=False, help_text="Left out: today, where the customer is.")
+    starts_on = DayField(required=False, help_text="Left out: today, where the customer is.")
 
     class Meta:
         model = AppliedPromotion
@@ -143,9 +143,7 @@ class AppliedQuery(Strict):
 class EndPromotionSerializer(Strict):
     """When a customer's promotion ends."""
 
-    ends_on = serializers.DateField(
-        allow_null=True, help_text="The first day that no longer has it; null takes the end back."
-    )
+    ends_on = DayField(allow_null=True, help_text="The first day that no longer has it; null takes the end back.")
 
 
 @extend_schema_view(

@@ -65,6 +65,7 @@ def test_they_are_filtered_by_reason_and_day(staff: Client) -> None:
     assert listed(staff.get(f"{LIST}?code=unknown_meter&on={old.day}")) == ["unknown_meter"]
     assert listed(staff.get(f"{LIST}?q=Other")) == ["unknown_meter"]
     assert len(listed(staff.get(f"{LIST}?on=yesterday"))) == 3
+    assert len(listed(staff.get(f"{LIST}?on={old.day:%Y%m%d}"))) == 3
 
 
 def test_a_reason_that_no_text_can_be_is_not_found(staff: Client) -> None:

@@ -18,6 +18,7 @@ from meters.periods import (
     local_midnight,
     month_of,
     named_period,
+    read_day,
     week_of,
     windows,
 )
@@ -163,3 +164,29 @@ def test_named_periods_follow_each_other(now: datetime, zone_name: str) -> None:
         assert now in named[name]
     for before, after in (("yesterday", "today"), ("last_week", "this_week"), ("last_month", "this_month")):
         assert named[before].end == named[after].start
+
+
+def test_a_day_is_written_in_one_way() -> None:
+    assert read_day("2026-12-31") == date(2026, 12, 31)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "20261231",
+        "2026-W53-4",
+        "2026W534",
+        "2026-W53",
+        "2026-1-5",
+        "2026-02-30",
+        "2026-12-31\n",
+        " 2026-12-31",
+        "2026-12-31T00:00",
+        "２０２６-12-31",
+        "0000-01-01",
+    ],
+)
+def test_other_ways_to_write_a_day_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read_day(text)

@@ -100,6 +100,7 @@ class TestPromotions:
             ({"product_items": ["ApiCalls", "Nothing"]}, {"/product_items"}),
             ({"product_items": "ApiCalls"}, {"/product_items"}),
             ({"ends_on": "2026-06-01"}, {"/ends_on"}),
+            ({"starts_on": "2026-W01-1", "ends_on": "20270101"}, {"/starts_on", "/ends_on"}),
             ({"periods": 0}, {"/periods"}),
             ({"cap": "0"}, {"/cap"}),
             ({"position": -1}, {"/position"}),
@@ -170,6 +171,7 @@ class TestApplying:
             ({"customer": "acme", "code": "x\0"}, {"/code"}),
             ({"customer": "acme", "promotion": "welcome", "code": "other"}, {"/code"}),
             ({"customer": "acme", "promotion": "welcome", "starts_on": "now"}, {"/starts_on"}),
+            ({"customer": "acme", "promotion": "welcome", "starts_on": "2026-W44-1"}, {"/starts_on"}),
             ({"customer": "acme", "promotion": "welcome", "starts_on": "0001-01-01"}, {"/starts_on"}),
             ({"customer": "globex", "promotion": "welcome"}, {"/promotion"}),
             ({"customer": "acme", "promotion": "welcome", "periods": 3}, {"/periods"}),
@@ -194,7 +196,7 @@ class TestApplying:
         path = f"{APPLIED}/{ok(client.post(APPLIED, body, format='json'), 201)['id']}/end"
         assert ok(client.post(path, {"ends_on": "2026-12-01"}, format="json"))["ends_on"] == "2026-12-01"
         assert ok(client.post(path, {"ends_on": None}, format="json"))["ends_on"] is None
-        for faulty in ({}, {"ends_on": "2026-11-09"}, {"ends_on": "soon"}):
+        for faulty in ({}, {"ends_on": "2026-11-09"}, {"ends_on": "soon"}, {"ends_on": "2026-W49-1"}):
             assert pointers(client.post(path, faulty, format="json")) == {"/ends_on"}
 
     def test_a_list_by_customer_and_by_promotion(self, client: APIClient) -> None:

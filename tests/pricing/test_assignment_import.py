@@ -68,6 +68,7 @@ def test_a_dry_run_says_the_same_and_leaves_nothing(plan: Plan) -> None:
         ("starts_on", row(starts_on="")),
         ("starts_on", row(starts_on="1.11.2026")),
         ("starts_on", row(starts_on="20261101")),
+        ("starts_on", row(starts_on="2026-W44-1")),
         ("starts_on", row(starts_on="2026-02-30")),
         ("starts_on", row(starts_on="1999-01-01")),
         ("ends_on", row(ends_on="soon")),
