@@ -82,6 +82,10 @@ class TestAssign:
             (on(ends_on="9999-12-31"), {"/ends_on"}),
             (on(anchor_on="0001-01-01"), {"/anchor_on"}),
             (on(end_on="2027-01-01"), {"/end_on"}),
+            (
+                on(starts_on="2026-W44-1", ends_on="2026-W49", anchor_on="20261101"),
+                {"/starts_on", "/ends_on", "/anchor_on"},
+            ),
             (on(quantities=[], source="staff"), {"/quantities", "/source"}),
         ],
         ids=str,
@@ -125,6 +129,7 @@ class TestLists:
             ({"customer": "nobody"}, "/customer"),
             ({"plan": "Nothing"}, "/plan"),
             ({"on": "today"}, "/on"),
+            ({"on": "2026-W44-1"}, "/on"),
             ({"until": "2026-01-01"}, "/until"),
         ],
         ids=str,
@@ -166,7 +171,7 @@ class TestEnd:
 
     @pytest.mark.parametrize(
         "body",
-        [{}, {"ends_on": "2026-10-31"}, {"ends_on": "soon"}, {"ends_on": "9999-01-01"}],
+        [{}, {"ends_on": "2026-10-31"}, {"ends_on": "soon"}, {"ends_on": "2026-W49-1"}, {"ends_on": "9999-01-01"}],
     )
     def test_faults(self, client: APIClient, body: dict[str, Any]) -> None:
         made = put_on(_customer("acme"), _plan("Basic"), date(2026, 11, 1))
@@ -204,6 +209,8 @@ class TestChangeOfPlan:
             ({"plan": "Basic"}, {"/plan"}),
             ({"plan": "Pro", "when": "later"}, {"/when"}),
             ({"plan": "Pro", "when": "2026-10-01"}, {"/when"}),
+            ({"plan": "Pro", "when": "2026-W49-1"}, {"/when"}),
+            ({"plan": "Pro", "when": "20261201"}, {"/when"}),
             ({"plan": "Pro", "when": None}, {"/when"}),
             ({"plan": "Pro", "when": 5}, {"/when"}),
             ({"plan": "Pro", "on": "2026-12-01"}, {"/on"}),
@@ -238,6 +245,7 @@ class TestQuantities:
             ({"quantity": None}, {"/quantity"}),
             ({"starts_on": "2026-10-31"}, {"/starts_on"}),
             ({"starts_on": None}, {"/starts_on"}),
+            ({"starts_on": "2026-W46-2"}, {"/starts_on"}),
             ({"count": 3}, {"/count"}),
         ],
         ids=str,
