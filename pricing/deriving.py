@@ -52,7 +52,7 @@ def derive(private: Plan, base: PlanVersion, *, moves_existing: bool, now: datet
         )
         copy_terms(active, version)
         version.save()
-        copy_rows(active, version, keep=lambda row: row.is_override)
+        copy_rows(active, version, keep=lambda row: True)
         rebase(version, base)
         if moves_existing:
             check_version(version)

@@ -129,13 +129,14 @@ def set_terms(version: PlanVersion, **changes: Any) -> PlanVersion:
     """
     given, version = version, lock_draft(version)
     known(changes, (*PlanVersion.TERMS, "currency"))
+    before = {name: getattr(version, name) for name in changes}
     for name, value in changes.items():
         if name in ("minimum", "overage_factor") or (name == "commitment" and value is not None):
             value = number(value, name)
         setattr(version, name, value)
     _check_terms(version)
     if version.plan.is_private:
-        _mark_own_terms(version, changes)
+        _mark_own_terms(version, changes, before)
     version.save()
     for name in ("currency", "overridden_terms", *PlanVersion.TERMS):
         setattr(given, name, getattr(version, name))
@@ -258,8 +259,9 @@ def _check_terms(version: PlanVersion) -> None:
         raise ValidationError({"commitment": "This must be greater than 0; leave it empty for none."})
 
 
-def _mark_own_terms(version: PlanVersion, changes: Mapping[str, Any]) -> None:
-    """Keeps in mind which terms are the customer's own: of each group that was changed, those that differ."""
+def _mark_own_terms(version: PlanVersion, changes: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """Keeps in mind which terms are the customer's own: of each group that was said, those that differ. What is said
+    as it was stays own: no trial is, also where the base plan has none yet."""
     active = active_version(version.plan.base) if version.plan.base else None
     if active is None:
         return
@@ -269,5 +271,9 @@ def _mark_own_terms(version: PlanVersion, changes: Mapping[str, Any]) -> None:
     for group in TERM_GROUPS:
         if changes.keys() & set(group):
             differs = any(getattr(version, name) != getattr(active, name) for name in group)
-            own = own | set(group) if differs else own - set(group)
+            changed = any(getattr(version, name) != before[name] for name in changes.keys() & set(group))
+            if differs:
+                own |= set(group)
+            elif changed:
+                own -= set(group)
     version.overridden_terms = [name for name in PlanVersion.TERMS if name in own]

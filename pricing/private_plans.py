@@ -1,20 +1,18 @@
 """Private plans: a plan of one customer, made of another plan, its base, with some prices of its own."""
 
 import re
-from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
 from meters.models import Customer
-from meters.periods import local_date
 from pricing.deriving import derive
 from pricing.drafts import lock_draft, locked_row, restore
 from pricing.inputs import check_row, known, save_row
 from pricing.models import Fee, Plan, PlanVersion, Rate
 from pricing.plans import lock_plan
-from pricing.version_choice import active_version, version_for
+from pricing.version_choice import active_version, is_past_trial
 from pricing.version_contents import TERM_GROUPS, can_be_sold, copy_rows, copy_terms, same_contents
 
 LONGEST_KEY = 100
@@ -46,7 +44,7 @@ def make_private(plan: Plan, *, customer: Customer, follows_base: bool = True, k
     copy_terms(active, draft)
     draft.save()
     copy_rows(active, draft, keep=can_be_sold, inherited=True)
-    if _is_past_trial(customer, plan):
+    if is_past_trial(customer, plan):
         _leave_out_beginning(draft)
     return private
 
@@ -114,24 +112,12 @@ def _catch_up(plan: Plan, base: PlanVersion) -> PlanVersion | None:
     return derived
 
 
-def _is_past_trial(customer: Customer, plan: Plan) -> bool:
-    """Whether the customer is on the plan, or was, and has had a day that was charged."""
-    now = timezone.now()
-    for assignment in customer.assignments.filter(plan=plan).select_related("plan"):
-        first = version_for(assignment, assignment.starts_at)
-        charged_from = assignment.starts_on + timedelta(days=first.trial_days if first else 0)
-        today = local_date(now, assignment.zone)
-        if charged_from <= today and (assignment.ends_on is None or charged_from < assignment.ends_on):
-            return True
-    return False
-
-
 def _leave_out_beginning(draft: PlanVersion) -> None:
-    if draft.trial_days:
-        draft.trial_days = 0
-        draft.overridden_terms = ["trial_days"]
-        draft.save()
-    draft.fees.filter(kind=Fee.Kind.ONE_TIME, amount__gt=0).update(amount=0, is_override=True)
+    """Makes no trial and no one-time fees the customer's own, also where the base has none: it may get some later."""
+    draft.trial_days = 0
+    draft.overridden_terms = ["trial_days"]
+    draft.save()
+    draft.fees.filter(kind=Fee.Kind.ONE_TIME).update(amount=0, is_override=True)
 
 
 def _free_key(plan: Plan, customer: Customer) -> str:

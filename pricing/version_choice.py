@@ -1,10 +1,13 @@
 """Which version of a plan counts: for new customers, for an assignment at an instant, and in which periods."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from django.utils import timezone
 
 from meters.cycles import Cycle, period_at
-from meters.periods import Period
+from meters.models import Customer
+from meters.periods import Period, local_date
 from pricing.models import Assignment, Plan, PlanVersion
 
 
@@ -52,6 +55,18 @@ def chosen(versions: Sequence[PlanVersion], instant: datetime) -> PlanVersion | 
         if version.activated_at and version.activated_at <= instant:
             return version
     return versions[0] if versions else None
+
+
+def is_past_trial(customer: Customer, plan: Plan) -> bool:
+    """Whether the customer is on the plan, or was, and has had a day that was charged."""
+    now = timezone.now()
+    for assignment in customer.assignments.filter(plan=plan).select_related("plan"):
+        first = version_for(assignment, assignment.starts_at)
+        charged_from = assignment.starts_on + timedelta(days=first.trial_days if first else 0)
+        today = local_date(now, assignment.zone)
+        if charged_from <= today and (assignment.ends_on is None or charged_from < assignment.ends_on):
+            return True
+    return False
 
 
 def cycle_of(version: PlanVersion, assignment: Assignment) -> Cycle:

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from pricing.models import Fee, PlanVersion, Rate
+from pricing.version_choice import is_past_trial
 
 # Terms that only mean something together: a private plan that has one of its own keeps all of them.
 TERM_GROUPS = (
@@ -92,6 +93,7 @@ def can_be_sold(row: Rate | Fee) -> bool:
 def rebase(version: PlanVersion, base: PlanVersion) -> None:
     """Gives a private plan's version everything of a version of its base plan but what is the customer's own.
 
+    A one-time fee that is new in the base is 0, as the customer's own, for one that does not begin again.
     Raises ValidationError where the base is in another currency than the amounts that are the customer's own.
     """
     own_rates, own_fees = version.rates.filter(is_override=True), version.fees.filter(is_override=True)
@@ -104,9 +106,21 @@ def rebase(version: PlanVersion, base: PlanVersion) -> None:
                 f" {version.currency}: let it no longer follow, or drop its own prices first."
             }
         )
+    one_time = version.fees.filter(kind=Fee.Kind.ONE_TIME)
+    known = list(one_time.values_list("key", flat=True))
     version.rates.filter(is_override=False).delete()
     version.fees.filter(is_override=False).delete()
     copy_terms(base, version, but=version.overridden_terms)
     version.save()
     kept = {key_of(rate) for rate in own_rates} | {key_of(fee) for fee in own_fees}
     copy_rows(base, version, keep=lambda row: key_of(row) not in kept, inherited=True)
+    if _does_not_begin_again(version):
+        one_time.filter(is_override=False).exclude(key__in=known).update(amount=0, is_override=True)
+
+
+def _does_not_begin_again(version: PlanVersion) -> bool:
+    """Whether a private plan's version has no trial because its customer is past that of the base plan."""
+    customer, base = version.plan.customer, version.plan.base
+    if customer is None or base is None or version.trial_days or "trial_days" not in version.overridden_terms:
+        return False
+    return is_past_trial(customer, base)
