@@ -29,8 +29,9 @@ class InvoicesConfig(AppConfig):
         post_save.connect(_promotion_saved, sender=Promotion, dispatch_uid="invoices.promotion_saved")
         moved.connect(_promotions_moved, sender=Promotion, dispatch_uid="invoices.promotions_moved")
         post_save.connect(_tax_rate_saved, sender=TaxRate, dispatch_uid="invoices.tax_rate_saved")
+        post_save.connect(_quantity_saved, sender=AssignmentQuantity, dispatch_uid="invoices.quantity_saved")
+        post_delete.connect(_quantity_deleted, sender=AssignmentQuantity, dispatch_uid="invoices.quantity_deleted")
         for changed in (post_save, post_delete):
-            changed.connect(_quantity_changed, sender=AssignmentQuantity, dispatch_uid="invoices.quantity_changed")
             for of_customer in (AppliedPromotion, BillingProfile):
                 changed.connect(_of_customer_changed, sender=of_customer, dispatch_uid="invoices.of_customer_changed")
         for field, mark in (
@@ -61,7 +62,13 @@ def _item_changes(**_: Any) -> None:
     mark_all_stale()
 
 
-def _quantity_changed(instance: Any, **_: Any) -> None:
+def _quantity_saved(instance: Any, **_: Any) -> None:
+    from invoices.services import follow_quantity
+
+    follow_quantity(instance)
+
+
+def _quantity_deleted(instance: Any, **_: Any) -> None:
     _mark(assignments=instance.assignment_id)
 
 

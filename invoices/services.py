@@ -22,9 +22,9 @@ from invoices.models import Invoice, InvoiceEvent, InvoiceLine
 from invoices.numbering import next_number
 from meters.cycles import period_at
 from meters.models import Customer
-from meters.periods import Period, local_date
+from meters.periods import Period, local_date, local_midnight
 from meters.words import day_words
-from pricing.models import Assignment, Plan, PlanVersion
+from pricing.models import Assignment, AssignmentQuantity, Plan, PlanVersion
 from pricing.version_choice import chosen, cycle_of, versions_of
 
 # How many invoices one call opens: what staff wait for, and what is locked meanwhile.
@@ -88,10 +88,9 @@ def follow_assignment(assignment: Assignment, *, now: datetime | None = None) ->
     now = now or timezone.now()
     _lock_customer(assignment.customer_id)
     end = assignment.ends_at
-    final = assignment.invoices.filter(status=Invoice.Status.FINAL).order_by("-period_end").first()
+    final = _last_final(assignment)
     if final is not None and _contradicts(final, end):
-        day = day_words(local_date(final.period_end, final.zone))
-        raise ValidationError({"ends_on": f"Invoice {final.number}, up to {day}, is final, and stays as it is."})
+        raise ValidationError({"ends_on": _stays(final)})
     live = assignment.invoices.select_for_update(of=("self",)).select_related(*_PARTS).order_by("period_start")
     for invoice in live.filter(status__in=Invoice.LIVE):
         whole = _whole_period(assignment, invoice.plan_version, invoice.period_start)
@@ -111,6 +110,28 @@ def follow_assignment(assignment: Assignment, *, now: datetime | None = None) ->
             _recalculate(invoice, now)
     _mark_siblings_stale(assignment)
     open_invoices(assignment, now=now)
+
+
+@transaction.atomic
+def follow_quantity(entry: AssignmentQuantity) -> None:
+    """Has the customer's live invoices computed anew with a quantity that was set.
+
+    Raises ValidationError for a day before the end of the last final invoice, where it would never be charged.
+    """
+    assignment = entry.assignment
+    mark_stale(Q(pk=assignment.customer_id))
+    final = _last_final(assignment)
+    if final is not None and local_midnight(entry.starts_on, assignment.zone) < final.period_end:
+        raise ValidationError({"starts_on": _stays(final)})
+
+
+def _last_final(assignment: Assignment) -> Invoice | None:
+    return assignment.invoices.filter(status=Invoice.Status.FINAL).order_by("-period_end").first()
+
+
+def _stays(final: Invoice) -> str:
+    day = day_words(local_date(final.period_end, final.zone))
+    return f"Invoice {final.number}, up to {day}, is final, and stays as it is."
 
 
 def _contradicts(final: Invoice, end: datetime | None) -> bool:

@@ -85,7 +85,7 @@ class TestRaces:
         invoices = list(customer.invoices.values_list("pk", flat=True))
         assert (
             race(
-                lambda: set_quantity(assignment, fee_key="seats", quantity=3, starts_on=first),
+                lambda: set_quantity(assignment, fee_key="seats", quantity=3, starts_on=today.replace(day=1)),
                 lambda: set_quantity(assignment, fee_key="base", quantity=2, starts_on=today),
                 lambda: apply_promotion(customer=customer, promotion=half, starts_on=first),
                 lambda: set_billing_profile(customer, legal_name="Acme Inc."),

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 import time_machine
+from django.core.exceptions import ValidationError
 
 from invoices import due
 from invoices.explained import sentences_of
@@ -117,6 +118,24 @@ class TestFees:
         with time_machine.travel(MONTH_END + timedelta(hours=1), tick=False):
             run_sweep()
             assert invoice_of(assignment, date(2026, 12, 1)).total == 150 + 9
+
+    def test_quantities_count_from_no_day_that_is_on_a_final_invoice(self, customer: Customer, calls: Meter) -> None:
+        assignment = put_on(customer, plan_with("Seats", {calls: FREE}, fee("seats", "30")), FIRST)
+        with time_machine.travel(MONTH_END + timedelta(hours=1), tick=False):
+            run_sweep()  # in grace
+            set_quantity(assignment, fee_key="seats", quantity=2, starts_on=FIRST)
+        with time_machine.travel(MONTH_END + timedelta(hours=25), tick=False):
+            run_sweep()
+            assert invoice_of(assignment, FIRST).total == 60
+            with pytest.raises(ValidationError, match="2026-0001, up to 1 Dec 2026, is final") as error:
+                set_quantity(assignment, fee_key="seats", quantity=3, starts_on=date(2026, 11, 30))
+            assert list(error.value.message_dict) == ["starts_on"]
+            # Said again, what counts already is no change.
+            set_quantity(assignment, fee_key="seats", quantity=2, starts_on=FIRST)
+            set_quantity(assignment, fee_key="seats", quantity=3, starts_on=date(2026, 12, 1))
+            run_sweep()
+            assert invoice_of(assignment, date(2026, 12, 1)).total == 90
+        assert assignment.quantities.count() == 2
 
 
 class TestTrials:

@@ -15,7 +15,7 @@ from pricing.drafts import set_fee
 from pricing.models import Assignment, AssignmentLog, AssignmentQuantity, Plan
 from pricing.plans import activate, draft_version
 from pricing.private_plans import make_private
-from tests.factories import STORY_RATE, live_invoice, make_customer, make_meter, make_plan, put_on
+from tests.factories import STORY_RATE, live_invoice, make_customer, make_meter, make_plan, put_on, run_sweep
 from tests.pricing.pages import faults, text, words
 
 pytestmark = pytest.mark.django_db
@@ -239,6 +239,16 @@ def test_a_quantity_is_refused_beside_the_field(staff: Client, answers: dict[str
     response = staff.post(page(assignment, "quantities/seats"), {"quantity": "5", "starts_on": "2026-11-10"} | answers)
     assert list(faults(response)) == [field]
     assert not AssignmentQuantity.objects.exists()
+
+
+@time_machine.travel(NOON, tick=False)
+def test_a_quantity_from_a_day_in_a_final_invoice_is_refused_beside_the_day(staff: Client) -> None:
+    assignment = put_on(make_customer("acme"), plan_with_seats(), date(2026, 10, 1))
+    run_sweep()
+    response = staff.post(page(assignment, "quantities/seats"), {"quantity": "5", "starts_on": "2026-10-31"})
+    assert faults(response) == {
+        "starts_on": ["Invoice 2026-0001, up to 1 Nov 2026, is final, and stays as it is."],
+    }
 
 
 def test_a_fee_without_a_quantity_has_no_page(staff: Client) -> None:

@@ -12,7 +12,7 @@ from meters import keys
 from meters.models import Customer
 from pricing.models import Assignment, AssignmentLog, Plan
 from pricing.plans import activate, draft_version, set_fee, set_rate
-from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on
+from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, run_sweep
 from tests.pricing.calls import Api, ok, pointers
 
 pytestmark = pytest.mark.django_db
@@ -234,6 +234,14 @@ class TestQuantities:
         assert ok(client.post(path, first | {"quantity": "6"}, format="json"))["quantities"][1]["quantity"] == "6"
         (row,) = ok(client.get(PATH, {"customer": "acme"}))["data"]
         assert [one["quantity"] for one in row["quantities"]] == ["2.5", "6"]
+
+    def test_not_from_a_day_in_a_final_invoice(self, client: APIClient) -> None:
+        made = put_on(_customer("acme"), _plan("Basic"), date(2026, 10, 1))
+        run_sweep()
+        path = f"{PATH}/{made.pk}/quantities"
+        body = {"fee_key": "seats", "starts_on": "2026-10-31", "quantity": "5"}
+        assert pointers(client.post(path, body, format="json")) == {"/starts_on"}
+        ok(client.post(path, body | {"starts_on": "2026-11-01"}, format="json"))
 
     @pytest.mark.parametrize(
         ("change", "expected"),
