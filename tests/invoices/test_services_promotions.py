@@ -11,7 +11,7 @@ import time_machine
 from invoices import due, services
 from invoices.models import Invoice, InvoiceLine
 from meters.models import Customer, Meter
-from pricing.assignments import end
+from pricing.assignments import change_plan, end
 from pricing.models import AppliedPromotion, Promotion, TaxRate
 from pricing.promotions import apply_promotion, end_promotion, save_promotion
 from pricing.taxes import save_tax_rate, set_billing_profile
@@ -126,6 +126,22 @@ class TestPeriods:
         apply_promotion(customer=globex, promotion=Promotion.objects.get(key="twice"), starts_on=date(2026, 11, 1))
         run_sweep()
         assert offs(globex) == [0, 0, -1, -1, 0]
+
+    def test_the_first_so_many_are_those_of_each_assignment_and_a_cap_is_of_the_customer(self, daily: Customer) -> None:
+        give(daily, "twice", percent="10", periods=2)
+        give(daily, "capped", percent="10", cap="2.5", currency="USD")
+        other = plan_with("Other", {make_meter("Other"): FREE}, fee("base", "10"), interval="day")
+        change_plan(daily.assignments.get(), plan=other, when=date(2026, 11, 21))
+        for _ in range(6):
+            run_sweep()
+        assert due.stale_invoices(10) == []
+        assert [off(invoice) for invoice in daily.invoices.exclude(status="void").order_by("period_start")] == [
+            [("twice", -1), ("capped", Decimal("-0.9"))],
+            [("twice", -1), ("capped", Decimal("-0.9"))],
+            [("capped", Decimal("-0.7"))],
+            [("twice", -1)],
+            [("twice", -1)],
+        ]
 
     def test_until_the_cap_is_used_up(self, daily: Customer) -> None:
         give(daily, "capped", percent="30", cap="8", currency="USD")
