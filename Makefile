@@ -7,6 +7,8 @@
 UV_VERSION := 0.13.9
 PYTHON := .venv/bin/python
 SERVED := $(PYTHON) -m config.services --
+# On all cores, each worker with servers of its own; the tests of a file stay together.
+PYTEST := $(PYTHON) -m pytest -n logical --maxprocesses 4 --dist loadfile
 ARGS ?=
 # uv works on this environment, whatever the caller's own settings say.
 export UV_PROJECT_ENVIRONMENT := .venv
@@ -19,7 +21,7 @@ run: .venv/synced
 	@$(PYTHON) -m config.run
 
 test: .venv/synced
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 check: .venv/synced
 	$(PYTHON) -m ruff check
@@ -27,7 +29,7 @@ check: .venv/synced
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
 	TOLLMETER_DATA=var/check $(SERVED) $(PYTHON) manage.py makemigrations --check --dry-run
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 fix: .venv/synced
 	$(PYTHON) -m ruff check --fix

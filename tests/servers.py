@@ -1,8 +1,8 @@
 """A pytest plugin: a real PostgreSQL and a real Valkey for the session, up before Django reads its settings.
 
 Their data is in var/test (TOLLMETER_TEST_DATA moves it), so tests run beside `make run`; a second session at the
-same time takes var/test-2. DATABASE_URL and REDIS_URL in the environment replace them. TOLLMETER_TEST_FSYNC=0
-trades safety after a crash for speed.
+same time takes var/test-2, and each worker of a session on several cores takes one, too. DATABASE_URL and REDIS_URL in
+the environment replace them. TOLLMETER_TEST_FSYNC=0 trades safety after a crash for speed.
 """
 
 import atexit
@@ -71,8 +71,12 @@ def stop() -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
     os.environ["STATICFILES_STORAGE"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
     options = early_config.known_args_namespace
-    if options.help or options.version or options.collectonly:
+    # Who hands out the tests to workers runs none.
+    hands_out = getattr(options, "numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ
+    if options.help or options.version or options.collectonly or hands_out:
         os.environ.setdefault("SECRET_KEY", "no test runs")
+        # Tests whose parameters are sets are named alike in all workers.
+        os.environ.setdefault("PYTHONHASHSEED", "0")
     else:
         try:
             start()
