@@ -140,7 +140,7 @@ def _of_kind(fees: Iterable[FeeTerms], kind: str) -> list[FeeTerms]:
 
 def _fee_line(fee: FeeTerms, currency: str) -> DraftLine:
     """A fee of so many times so much. Its quantity is the last one, the one that counts now."""
-    steps = tuple(_fee_steps(fee))
+    steps = _daily_fee_steps(fee, currency) if _by_days(fee) else (_whole_fee_step(fee),)
     counted = fee.runs[-1] if _by_days(fee) else fee.runs[0]
     return DraftLine(
         kind=LineKind.FEE,
@@ -157,31 +157,43 @@ def _by_days(fee: FeeTerms) -> bool:
     return fee.prorated and fee.kind == RECURRING
 
 
-def _fee_steps(fee: FeeTerms) -> Iterator[Step]:
-    """One step for each run of equal quantity.
+def _whole_fee_step(fee: FeeTerms) -> Step:
+    quantity, price = fee.runs[0][0], fee.amount or ZERO
+    return Step(StepKind.FEE, EXACT.multiply(quantity, price), quantity=quantity, unit_price=price)
+
+
+def _daily_fee_steps(fee: FeeTerms, currency: str) -> tuple[Step, ...]:
+    """One step for each run of equal quantity, and one for what rounding moves between the parts of the period.
 
     A share of days may never end (a third), so it is taken of the running sum and each step is the difference: then
-    the steps sum to the share of the whole, and no digit is lost that only a part of them has.
+    the steps sum to the share of the whole, and no digit is lost that only a part of them has. The sum runs from the
+    beginning of the period, as if there had been as many before as there were first; the line is the difference of
+    the rounded sums at its ends, so that lines of parts that meet come to the rounded fee of the whole.
     """
     price = fee.amount or ZERO
-    if not _by_days(fee):
-        quantity = fee.runs[0][0]
-        yield Step(StepKind.FEE, EXACT.multiply(quantity, price), quantity=quantity, unit_price=price)
-        return
-    weight = before = ZERO
+    weight = EXACT.multiply(fee.runs[0][0], Decimal(fee.days_before))
+    before = start = _share(EXACT.multiply(weight, price), 1, fee.of_days)
+    steps = []
     for quantity, days in fee.runs:
         weight = EXACT.fma(quantity, Decimal(days), weight)
         after = _share(EXACT.multiply(weight, price), 1, fee.of_days)
         whole = days == fee.of_days
-        yield Step(
-            StepKind.FEE,
-            EXACT.subtract(after, before),
-            quantity=quantity,
-            unit_price=price,
-            days=None if whole else days,
-            of_days=None if whole else fee.of_days,
+        steps.append(
+            Step(
+                StepKind.FEE,
+                EXACT.subtract(after, before),
+                quantity=quantity,
+                unit_price=price,
+                days=None if whole else days,
+                of_days=None if whole else fee.of_days,
+            )
         )
         before = after
+    exact = EXACT.subtract(before, start)
+    amount = EXACT.subtract(round_money(before, currency), round_money(start, currency))
+    if amount != round_money(exact, currency):
+        steps.append(Step(StepKind.ROUNDING, EXACT.subtract(amount, exact)))
+    return tuple(steps)
 
 
 def _percent_fee_line(fee: FeeTerms, base: Decimal, currency: str) -> DraftLine:

@@ -107,16 +107,17 @@ def _frame(subject: Subject, trial_end: datetime, quantities: Mapping[str, Chang
     whole = period_at(cycle_of(subject.priced.version, assignment), period.start, zone)
     days, of_days = days_between(charged, zone), days_between(whole, zone)
     is_first = charged.start == max(trial_end, assignment.starts_at)
-    fees = _fees(subject, charged, of_days, quantities, is_first=is_first) if days else ()
+    fees = _fees(subject, charged, whole, quantities, is_first=is_first) if days else ()
     return Frame(Period(period.start, charged.start), charged, days, of_days, tuple(fees))
 
 
 def _fees(
-    subject: Subject, charged: Period, of_days: int, quantities: Mapping[str, Changes], *, is_first: bool
+    subject: Subject, charged: Period, whole: Period, quantities: Mapping[str, Changes], *, is_first: bool
 ) -> Iterator[FeeTerms]:
     """The fees of a period with charged days. A one-time fee belongs to the first of these that an assignment has."""
     zone = subject.assignment.zone
     first, end = local_date(charged.start, zone), local_date(charged.end, zone)
+    days_before, of_days = days_between(Period(whole.start, charged.start), zone), days_between(whole, zone)
     for fee in subject.priced.fees:
         if fee.kind == Fee.Kind.ONE_TIME and not is_first:
             continue
@@ -128,6 +129,7 @@ def _fees(
             amount=fee.amount,
             percent=fee.percent,
             runs=runs_of(fee.quantity, quantities.get(fee.key, {}), first=first, end=end) if _is_counted(fee) else (),
+            days_before=days_before,
             of_days=of_days,
             prorated=fee.prorated,
         )

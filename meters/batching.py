@@ -21,8 +21,9 @@ from meters.statements import execute_prepared
 
 # Of one statement; a larger batch goes alone.
 MAX_ROWS = 5_000
-# How long, in nanoseconds, a process takes the statement that waits for others' keys, after it has met one.
-RACED_FOR = 10 * 10**9
+# How long, in nanoseconds, a process goes on with the form of the statement that it had to fall back to.
+WARY_FOR = 10 * 10**9
+LAST_FORM = len(recording_sql.RECORD_EVENTS) - 1
 
 COLUMNS = ("customers", "meters", "keys", "contents", "times", "dimension_sets", "values")
 # Most batches have none of these; a missing array reads as nulls.
@@ -58,7 +59,8 @@ class _Waiting:
 _lock = threading.Lock()
 _queue: list[_Waiting] = []
 _busy = False
-_raced_until = 0
+_form = 0
+_wary_until = 0
 
 
 def store(rows: Rows) -> set[int] | None:
@@ -169,19 +171,19 @@ def _write(batches: Sequence[Rows]) -> list[set[int] | None]:
 
 
 def _record(parameters: dict[str, object]) -> tuple[int, list[int] | None]:
-    """Runs the statement; where a key is stored by others at the same time, the one that waits for them."""
-    global _raced_until
-    if time.monotonic_ns() >= _raced_until:
+    """Runs the statement that takes all keys to be new; where one is not, the next form, which is ready for that."""
+    global _form, _wary_until
+    form = _form if time.monotonic_ns() < _wary_until else 0
+    while True:
         try:
             with transaction.atomic() if connection.in_atomic_block else nullcontext():
-                (answer,) = execute_prepared(recording_sql.RECORD_EVENTS, parameters)
+                (answer,) = execute_prepared(recording_sql.RECORD_EVENTS[form], parameters)
                 return answer
         except IntegrityError as error:
-            if not isinstance(error.__cause__, UniqueViolation):
+            if form == LAST_FORM or not isinstance(error.__cause__, UniqueViolation):
                 raise
-            _raced_until = time.monotonic_ns() + RACED_FOR
-    (answer,) = execute_prepared(recording_sql.RECORD_RACED_EVENTS, parameters)
-    return answer
+        form += 1
+        _form, _wary_until = form, time.monotonic_ns() + WARY_FOR
 
 
 def _array(batches: Sequence[Rows], name: str) -> str:

@@ -1,4 +1,4 @@
-"""The SQL that records events, put together of pieces that its two forms share.
+"""The SQL that records events, put together of pieces that its three forms share.
 
 Locks: every statement that writes takes its rows in the order event keys, distinct values, buckets, usage versions,
 and within a table in key order (event keys: by the id first). That order is the whole deadlock defence; a part of a
@@ -18,8 +18,14 @@ _OCCURRED = "timestamptz 'epoch' + microseconds * interval '1 microsecond'"
 _FRESH = f"""customer_id, meter_id, key, content, microseconds, {_OCCURRED} AS occurred_at, dimension_set_id,
            value, distinct_value, sent_id, extra, i, nextval('meters_event_sequence_seq') AS sequence"""
 
-# The events whose key is not there yet. Fails with a unique violation where another transaction stores one of the keys
-# at the same time, and then nothing is stored.
+# All events, taken to be new. Fails with a unique violation where one of the keys is there, and then nothing is stored.
+_NEW = f"""
+WITH fresh AS MATERIALIZED (
+    SELECT {_FRESH} FROM {_BATCH}
+)"""
+
+# The events whose key is not there yet. Fails likewise, but only where another transaction stores one of the keys at
+# the same time.
 _LOOKED_UP = f"""
 WITH fresh AS MATERIALIZED (
     SELECT {_FRESH} FROM {_BATCH}
@@ -27,14 +33,16 @@ WITH fresh AS MATERIALIZED (
         SELECT FROM meters_eventkey AS k
         WHERE k.customer_id = sent.customer_id AND k.meter_id = sent.meter_id AND k.key = sent.key OFFSET 0
     )
-),
+)"""
+
+_KEYS_OF_FRESH = """,
 new_key AS (
     INSERT INTO meters_eventkey (customer_id, meter_id, key, occurred_at, content)
     SELECT customer_id, meter_id, key, occurred_at, content FROM fresh ORDER BY key, customer_id, meter_id
     RETURNING 1
 )"""
 
-# The same without failing: whoever comes first has the key, and the others wait for it to be settled.
+# The new events again, without failing: whoever comes first has the key, and the others wait for it to be settled.
 _RACED = f"""
 WITH sent AS MATERIALIZED (
     SELECT * FROM {_BATCH}
@@ -111,6 +119,6 @@ SELECT (SELECT count(*) FROM fresh),
 # Stores a batch, in which each key is once: the events whose key is new, what they add to the buckets, and the raised
 # usage versions, in one statement. Answers one row: how many events are stored, and where these are not all, their
 # positions (from 1). Uses the primary keys of meters_eventkey, meters_usagedistinct, meters_usagebucket and
-# meters_usageversion.
-RECORD_EVENTS = _LOOKED_UP + _STORE
-RECORD_RACED_EVENTS = _RACED + _STORE
+# meters_usageversion. From the cheapest form to the one that never fails; each stands for the one before it where that
+# meets a unique violation.
+RECORD_EVENTS = (_NEW + _KEYS_OF_FRESH + _STORE, _LOOKED_UP + _KEYS_OF_FRESH + _STORE, _RACED + _STORE)

@@ -5,7 +5,7 @@ from django.db.models.signals import post_save
 
 
 class PricingConfig(AppConfig):
-    """Takes in new meters and customers, in the transaction that saves them."""
+    """Takes in meters and customers, in the transaction that saves them; refuses a meter that does not fit its prices."""
 
     name = "pricing"
 
@@ -17,8 +17,9 @@ class PricingConfig(AppConfig):
 
 
 def _meter_saved(instance: Any, **_: Any) -> None:
-    from pricing.product_items import sync_product_item
+    from pricing.product_items import check_priced, sync_product_item
 
+    check_priced(instance)
     sync_product_item(instance)
 
 

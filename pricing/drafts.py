@@ -14,6 +14,7 @@ from meters.models import Meter
 from pricing.inputs import check_row, known, number
 from pricing.models import Fee, Plan, PlanVersion, ProductItem, Rate
 from pricing.money import CurrencyError, minor_units
+from pricing.product_items import gives_events
 from pricing.rates import Rate as ParsedRate
 from pricing.rates import needs_events, parse_rate
 from pricing.version_choice import active_version
@@ -171,8 +172,7 @@ def locked_row(row: Row, field: str) -> Row:
 
 def check_rate(rate: ParsedRate, meter: Meter) -> None:
     """Raises ValidationError where a rate needs single events that its meter cannot give."""
-    sums = meter.aggregation == Meter.Aggregation.SUM and meter.rounding == Meter.Rounding.NONE
-    if needs_events(rate) and not sums:
+    if needs_events(rate) and not gives_events(meter):
         raise ValidationError(
             {
                 "model": f"{meter} cannot give the single events that a fee, a free amount or a limit for each event"

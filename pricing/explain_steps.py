@@ -197,6 +197,12 @@ def _days(step: Step) -> str:
     return f" for {format_quantity(Decimal(step.days))} of {counted(step.of_days, 'day')}"
 
 
+def _rounding(step: Step, say: Say) -> Words:
+    change = _off(step, say) if step.amount < 0 else _added(step, say)
+    detail = "So that the parts of the period come to the whole fee"
+    return Words("Rounding", detail, (f"{detail}, {change}.",))
+
+
 def _share(label: str) -> Callable[[Step, Say], Words]:
     def words_of(step: Step, say: Say) -> Words:
         return _comes_to(label, _percent_of(step, say), step, say)
@@ -253,6 +259,7 @@ _WORDS: dict[StepKind, Callable[[Step, Say], Words]] = {
     StepKind.MAXIMUM: _maximum,
     StepKind.TRIAL: _trial,
     StepKind.FEE: _fee,
+    StepKind.ROUNDING: _rounding,
     StepKind.PERCENT_FEE: _share("Percentage"),
     StepKind.DISCOUNT: _discount,
     StepKind.CAP: _cap,

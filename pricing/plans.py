@@ -1,10 +1,11 @@
 """Plans and their versions: a draft is edited (`pricing.drafts`), activating freezes it."""
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from meters.models import Meter
 from pricing.deriving import derive, draft_after, freeze
 from pricing.drafts import check_rate, remove_fee, remove_rate, set_fee, set_rate, set_terms
 from pricing.models import Plan, PlanVersion, ProductItem
@@ -85,13 +86,16 @@ def retire(plan: Plan) -> None:
 def set_default(plan: Plan, *, is_default: bool) -> None:
     """Makes a plan the default one in place of another, or no longer the default.
 
+    In a transaction that changes a plan this comes first: whoever waits here may hold no plan that others want.
     Raises ValidationError for a private plan.
     """
     if is_default and plan.is_private:
         raise ValidationError({"is_default": f"{plan.key} is a plan of {plan.customer} only."})
-    # Both rows at once and in one order, so that two requests do not wait for each other in a circle.
-    concerned = Plan.objects.filter(Q(pk=plan.pk) | Q(is_default=True)).order_by("pk")
-    list(concerned.select_for_update(no_key=True))
+    # One at a time: two rows change, and which one is the default before is only known to whoever comes next.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('pricing_plan default'))")
+    # Both rows in the order in which others take them.
+    list(Plan.objects.select_for_update(no_key=True).filter(Q(pk=plan.pk) | Q(is_default=True)).order_by("pk"))
     if is_default:
         Plan.objects.filter(is_default=True).exclude(pk=plan.pk).update(is_default=False)
     Plan.objects.filter(pk=plan.pk).update(is_default=is_default)
@@ -114,11 +118,12 @@ def lock_plan(plan: Plan) -> Plan:
 
 
 def _lock_family(plan: Plan) -> Plan:
-    """Holds a plan with its private plans, and the product items of its draft: two plans that add the same item at
-    the same time do not see each other's draft. In one order each."""
+    """Holds a plan with its private plans, and the meters and product items of its draft: a meter keeps what its rates
+    need, and two plans that add the same item at the same time do not see each other's draft. In one order each."""
     family = Plan.objects.select_for_update(no_key=True).filter(Q(pk=plan.pk) | Q(base=plan.pk)).order_by("pk")
     locked = {found.pk: found for found in family}
     items = ProductItem.objects.filter(rates__plan_version__in=_drafts(locked)).values("pk")
+    list(Meter.objects.select_for_update(no_key=True).filter(product_item__in=items).order_by("pk"))
     list(ProductItem.objects.select_for_update(no_key=True).filter(pk__in=items).order_by("pk"))
     return locked[plan.pk]
 

@@ -1,11 +1,13 @@
 """Product items follow the meters that are used for billing; their names are their own."""
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
 from meters.models import Meter
 from pricing.inputs import check_row
-from pricing.models import ProductItem
+from pricing.models import PlanVersion, ProductItem, Rate
+from pricing.rates import needs_events
 
 
 @transaction.atomic
@@ -27,6 +29,27 @@ def sync_product_item(meter: Meter) -> ProductItem | None:
         found.retired_at = timezone.now()
         found.save(update_fields=["retired_at"])
     return found
+
+
+def check_priced(meter: Meter) -> None:
+    """Raises ValidationError by field where a meter no longer has what a rate of an activated version needs of it.
+
+    The version of a draft is checked when it is activated, under a lock on the meter.
+    """
+    rates = Rate.objects.filter(product_item__meter=meter).exclude(plan_version__status=PlanVersion.Status.DRAFT)
+    for rate in rates.select_related("plan_version__plan"):
+        if needs_events(rate.parsed) and not gives_events(meter):
+            field = "rounding" if meter.aggregation == Meter.Aggregation.SUM else "aggregation"
+            raise ValidationError(
+                {field: f"{rate.plan_version} prices single events, so it sums without rounding."}
+            )
+        if gone := sorted(set(rate.where) - set(meter.dimensions)):
+            raise ValidationError({"dimensions": f"{rate.plan_version} has a price by {', '.join(gone)}."})
+
+
+def gives_events(meter: Meter) -> bool:
+    """Whether the quantity of a meter is the sum of its single events, so that these can be priced."""
+    return meter.aggregation == Meter.Aggregation.SUM and meter.rounding == Meter.Rounding.NONE
 
 
 @transaction.atomic

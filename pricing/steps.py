@@ -73,6 +73,7 @@ class StepKind(StrEnum):
     # Of an invoice, beside its rates.
     TRIAL = "trial"  # units used while nothing is charged
     FEE = "fee"  # quantity x unit_price, for `days` of `of_days` where these are not the same
+    ROUNDING = "rounding"  # a minor unit more or less, so that the parts of a period come to its whole fee
     PERCENT_FEE = "percent_fee"  # a percentage of `base`, what usage and other fees come to
     DISCOUNT = "discount"  # a promotion's percentage of `base`, or its amount: negative
     CAP = "cap"  # what limits a discount to what is left of it: not negative

@@ -20,8 +20,8 @@ class FeeTerms:
     """A fee as it counts for one period; `kind` is recurring, one_time or percent.
 
     `runs` says how many of it there were, in order of time: (quantity, days). A prorated fee is owed for each run's
-    days of the `of_days` of the whole period; one that is not, and a one-time fee, whole and for the first quantity.
-    A fee in percent has neither runs nor amount.
+    days of the `of_days` of the whole period, of which `days_before` lie before the first run; one that is not, and a
+    one-time fee, whole and for the first quantity. A fee in percent has neither runs nor amount.
     """
 
     key: str
@@ -31,6 +31,7 @@ class FeeTerms:
     amount: Decimal | None = None
     percent: Decimal | None = None
     runs: tuple[tuple[Decimal, int], ...] = ()
+    days_before: int = 0
     of_days: int = 1
     prorated: bool = True
 

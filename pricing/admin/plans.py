@@ -108,15 +108,17 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
     # --- The form ---
 
     def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
+        is_default = form.cleaned_data.get("default_plan", obj.is_default)
         if change:
+            if is_default != obj.is_default:
+                set_default(obj, is_default=is_default)
             # Not the whole row: another one may be switching the plan on at this moment.
             obj.save(update_fields=[name for name in ("name", "description") if name in form.changed_data])
-        else:
-            obj.save()
-            draft_version(obj)
-        is_default = form.cleaned_data.get("default_plan", obj.is_default)
-        if is_default != obj.is_default:
-            set_default(obj, is_default=is_default)
+            return
+        obj.save()
+        draft_version(obj)
+        if is_default:
+            set_default(obj, is_default=True)
 
     def response_add(self, request: HttpRequest, obj: Plan, post_url_continue: str | None = None) -> HttpResponse:
         self.message_user(request, f"{obj} is there. Add its product items, then activate it.", messages.SUCCESS)

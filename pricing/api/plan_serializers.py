@@ -83,11 +83,11 @@ class PlanSerializer(Settable, serializers.ModelSerializer[Plan]):
         validated_data.pop("key", None)
         is_default = validated_data.pop("is_default", instance.is_default)
         follows = validated_data.pop("follows_base", instance.follows_base)
+        if is_default != instance.is_default:
+            set_default(instance, is_default=is_default)
         for name, value in validated_data.items():
             setattr(instance, name, value)
         instance.save(update_fields=list(validated_data))
-        if is_default != instance.is_default:
-            set_default(instance, is_default=is_default)
         if follows != instance.follows_base:
             set_follows_base(instance, follows=follows)
         return instance

@@ -48,7 +48,17 @@ def fees(draw: st.DrawFn, of_days: int, days: int) -> FeeTerms:
         return FeeTerms("fee", "Fee", "", kind, percent=draw(percents))
     first = draw(st.integers(1, days)) if days else 0
     runs = ((draw(quantities), first), *([(draw(quantities), days - first)] if first < days else []))
-    return FeeTerms("fee", "Fee", "", kind, draw(amounts), None, runs if days else (), of_days, draw(st.booleans()))
+    return FeeTerms(
+        key="fee",
+        name="Fee",
+        unit="",
+        kind=kind,
+        amount=draw(amounts),
+        runs=runs if days else (),
+        days_before=draw(st.integers(0, of_days - days)),
+        of_days=of_days,
+        prorated=draw(st.booleans()),
+    )
 
 
 @st.composite
@@ -85,6 +95,7 @@ def terms(draw: st.DrawFn) -> Terms:
 
 
 used = st.lists(usages(), max_size=4)
+Runs = tuple[tuple[Decimal, int], ...]
 
 
 def sums(drafted: Draft, *kinds: LineKind) -> Decimal:
@@ -196,28 +207,50 @@ def test_percentages_off_one_item_and_off_all_come_to_their_product(
 
 
 # The days of the parts of a period.
-split_periods = st.lists(st.integers(1, 80), min_size=2, max_size=5)
+split_periods = st.lists(st.integers(1, 80), min_size=2, max_size=9)
 
 
-@given(split_periods, amounts, st.lists(quantities, min_size=5, max_size=5), st.sampled_from(CURRENCIES))
+def fee_line(price: Decimal, runs: Runs, days_before: int, of_days: int, currency: str) -> DraftLine:
+    fee = FeeTerms("fee", "Fee", "", "recurring", amount=price, runs=runs, days_before=days_before, of_days=of_days)
+    days = sum(days for _, days in runs)
+    return draft([], Terms(currency, fees=(fee,), days=days, of_days=of_days)).lines[0]
+
+
+@given(split_periods, amounts, quantities, st.sampled_from(CURRENCIES))
 def test_the_fees_of_the_parts_of_a_period_add_up_to_that_of_the_whole(
-    parts: list[int], price: Decimal, counts: list[Decimal], currency: str
+    parts: list[int], price: Decimal, quantity: Decimal, currency: str
 ) -> None:
     of_days = sum(parts)
+    begins = itertools.accumulate(parts[:-1], initial=0)
+    shares = [
+        fee_line(price, ((quantity, days),), before, of_days, currency)
+        for before, days in zip(begins, parts, strict=True)
+    ]
+    whole = fee_line(price, ((quantity, of_days),), 0, of_days, currency)
+    assert (
+        total_of(share.amount for share in shares)
+        == whole.amount
+        == round_money(EXACT.multiply(price, quantity), currency)
+    )
+    for share, days in zip(shares, parts, strict=True):
+        exact = Fraction(price) * Fraction(quantity) * days / of_days
+        assert share.amount >= 0
+        assert abs(Fraction(share.amount) - exact) <= Fraction(units[currency])
+        (first, *rounding) = share.steps
+        assert abs(Fraction(first.amount) - exact) < Fraction(1, 10**5)
+        assert [step.kind for step in rounding] in ([], ["rounding"])
 
-    def fee(runs: tuple[tuple[Decimal, int], ...]) -> DraftLine:
-        terms = FeeTerms("fee", "Fee", "", "recurring", amount=price, runs=runs, of_days=of_days)
-        days = sum(days for _, days in runs)
-        return draft([], Terms(currency, fees=(terms,), days=days, of_days=of_days)).lines[0]
 
-    runs = tuple(zip(counts, parts, strict=False))
-    whole, shares = fee(runs), [fee((run,)) for run in runs]
-    exact = total_of(step.amount for share in shares for step in share.steps)
-    assert abs(EXACT.subtract(exact, total_of(step.amount for step in whole.steps))) < Decimal("1e-5")
-    # Each part and the whole are rounded by half a unit at most: two parts, which is what a change of plan makes, and
-    # three are off by one unit at most.
+@given(st.tuples(st.integers(1, 80), st.integers(1, 80)), st.integers(0, 10**9), st.data(), st.sampled_from(CURRENCIES))
+def test_the_fees_of_two_parts_with_quantities_of_their_own_add_up_within_a_unit(
+    days: tuple[int, int], price_units: int, data: st.DataObject, currency: str
+) -> None:
+    price = Decimal(price_units).scaleb(-minor_units(currency))
+    first, second = zip(data.draw(st.tuples(numbers(1000, 0), numbers(1000, 0))), days, strict=True)
+    whole = fee_line(price, (first, second), 0, sum(days), currency)
+    shares = fee_line(price, (first,), 0, sum(days), currency), fee_line(price, (second,), days[0], sum(days), currency)
     difference = abs(EXACT.subtract(total_of(share.amount for share in shares), whole.amount))
-    assert difference <= units[currency] * (len(parts) // 2)
+    assert difference <= units[currency]
 
 
 @given(st.integers(1, 366), st.data(), amounts, st.sampled_from(CURRENCIES))

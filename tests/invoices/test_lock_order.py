@@ -8,7 +8,7 @@ from threading import Semaphore
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 from django.db.models.signals import post_save
 from rest_framework.test import APIClient
@@ -20,19 +20,9 @@ from pricing.ordering import move
 from pricing.product_items import rename_product_item
 from pricing.promotions import apply_promotion, save_promotion
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan
-from tests.racing import race
+from tests.racing import race, wait_for_a_blocked_backend
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def wait_for_a_blocked_backend() -> None:
-    with connection.cursor() as cursor:
-        for _ in range(200):
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return
-            cursor.execute("SELECT pg_sleep(0.05)")
-    raise AssertionError("nobody waited")
 
 
 def with_customer_held(customer: Customer, job: Callable[[], Any], *, then_wanted: QuerySet[Any]) -> None:

@@ -17,7 +17,7 @@ from meters.decoding import EventIn
 from meters.events import record_events
 from meters.models import Customer, Event, EventKey, UsageBucket, UsageVersion
 from tests.factories import make_meter
-from tests.racing import race
+from tests.racing import race, wait_for_a_blocked_backend
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -135,11 +135,12 @@ def test_a_month_that_nobody_foresaw_is_made_once_by_many() -> None:
     assert (outcomes["accepted"], Event.objects.count()) == (80, 80)
 
 
-@pytest.fixture(params=["looked up", "raced"])
+@pytest.fixture(params=[0, 1, 2], ids=["new", "looked up", "raced"])
 def statement(request, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each form of the statement that records events: the one that fails in a race, and the one that is taken then."""
-    monkeypatch.setattr(batching, "_raced_until", 0 if request.param == "looked up" else 2**63)
-    monkeypatch.setattr(batching, "RACED_FOR", 0)
+    """Each form of the statement that records events: those that may fail, and the one that is taken last."""
+    monkeypatch.setattr(batching, "_form", request.param)
+    monkeypatch.setattr(batching, "_wary_until", 2**63)
+    monkeypatch.setattr(batching, "WARY_FOR", 0)
 
 
 @pytest.mark.usefixtures("statement")
@@ -192,16 +193,6 @@ def test_an_id_that_another_transaction_holds_counts_once(commits: bool, inside:
     assert (recorded.accepted, recorded.duplicate) == ((4, 1) if commits else (5, 0))
     assert Event.objects.count() == EventKey.objects.count() == 6
     assert_buckets_equal_events()
-
-
-def wait_for_a_blocked_backend() -> None:
-    with connection.cursor() as cursor:
-        for _ in range(200):
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return
-            cursor.execute("SELECT pg_sleep(0.05)")
-    raise AssertionError("nobody waited")
 
 
 @pytest.mark.usefixtures("statement")

@@ -1,15 +1,18 @@
 """Drafts: rates with filters, fees and terms, and what is refused, by field."""
 
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
 
+from meters.metering import save_meter
 from meters.models import Meter
 from pricing.models import Plan, PlanVersion
 from pricing.plans import activate, draft_version, remove_fee, remove_rate, set_fee, set_rate, set_terms
 from tests.factories import STORY_RATE, make_meter
+from tests.racing import race
 
 pytestmark = pytest.mark.django_db
 
@@ -105,6 +108,47 @@ class TestRates:
         assert list(refused(error)) == ["model"]
         draft.refresh_from_db()
         assert draft.is_draft
+
+    def test_a_meter_keeps_what_the_prices_of_an_activated_version_need(self, draft: PlanVersion) -> None:
+        payments = make_meter("Payments", dimensions=["region", "kind"])
+        set_rate(draft, product_item=payments.product_item, parameters=PER_EVENT, where={"region": ["eu"]})
+        save_meter(payments, changes={"aggregation": Meter.Aggregation.MAX})
+        save_meter(payments, changes={"aggregation": Meter.Aggregation.SUM})
+        activate(draft.plan)
+        for changes, field in (
+            ({"aggregation": Meter.Aggregation.MAX}, "aggregation"),
+            ({"rounding": Meter.Rounding.UP}, "rounding"),
+            ({"dimensions": ["kind"]}, "dimensions"),
+        ):
+            with pytest.raises(ValidationError) as error:
+                save_meter(payments, changes=changes)
+            assert list(refused(error)) == [field]
+            payments.refresh_from_db()
+            assert (payments.aggregation, payments.rounding) == (Meter.Aggregation.SUM, Meter.Rounding.NONE)
+            assert payments.dimensions == ["region", "kind"]
+        save_meter(payments, changes={"name": "Paid", "dimensions": ["region"]})
+        # Also after another version took its place: customers may still be on the first one.
+        second = draft_version(draft.plan)
+        remove_rate(second.rates.get())
+        set_rate(second, product_item=make_meter().product_item, parameters=CENT)
+        activate(draft.plan)
+        with pytest.raises(ValidationError):
+            save_meter(payments, changes={"aggregation": Meter.Aggregation.MAX})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_meter_that_changes_while_its_price_is_activated() -> None:
+    for number in range(6):
+        payments = make_meter(f"Payments{number}")
+        draft = draft_version(Plan.objects.create(key=f"Plan{number}"))
+        set_rate(draft, product_item=payments.product_item, parameters=PER_EVENT)
+        changes = {"aggregation": Meter.Aggregation.MAX, "used_for_billing": False}
+        raised = race(partial(activate, draft.plan), partial(save_meter, payments, changes=changes))
+        # Whoever comes second is refused.
+        assert [type(error) for error in raised] == [ValidationError]
+        payments.refresh_from_db()
+        draft.refresh_from_db()
+        assert draft.is_draft == (payments.aggregation == Meter.Aggregation.MAX)
 
 
 class TestFees:

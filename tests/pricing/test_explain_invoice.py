@@ -66,6 +66,20 @@ CASES: list[tuple[str, Step, str, tuple[str, str, str], str]] = [
         "$20.00 for 1 of 2 days = $10.00.",
     ),
     (
+        "what rounding moves into a part of the period",
+        Step(StepKind.ROUNDING, Decimal("0.0065")),
+        "",
+        ("Rounding", "So that the parts of the period come to the whole fee", "$0.0065"),
+        "So that the parts of the period come to the whole fee, $0.0065 is added.",
+    ),
+    (
+        "what rounding moves out of it",
+        Step(StepKind.ROUNDING, Decimal("-0.004")),
+        "",
+        ("Rounding", "So that the parts of the period come to the whole fee", "-$0.004"),
+        "So that the parts of the period come to the whole fee, $0.004 is taken off.",
+    ),
+    (
         "a fee in percent",
         Step(StepKind.PERCENT_FEE, Decimal("12.5"), percent=Decimal("2.50"), base=Decimal(500)),
         "",

@@ -185,5 +185,13 @@ def test_plans_that_become_the_default_at_once() -> None:
     meter = make_meter()
     plans = [make_plan(f"Plan{number}", {meter: STORY_RATE}) for number in range(3)]
     set_default(plans[0], is_default=True)
+    for _ in range(10):
+        assert race(*(partial(set_default, plan, is_default=True) for plan in plans * 2)) == []
+        assert Plan.objects.filter(is_default=True).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_first_default_plans_at_once() -> None:
+    plans = [Plan.objects.create(key=f"Plan{number}") for number in range(6)]
     assert race(*(partial(set_default, plan, is_default=True) for plan in plans)) == []
     assert Plan.objects.filter(is_default=True).count() == 1

@@ -95,7 +95,7 @@ def number(value: str | None) -> Decimal | None:
     return None if value is None else Decimal(value)
 
 
-def fee_of(fee: dict[str, Any], days: int, of_days: int) -> FeeTerms:
+def fee_of(fee: dict[str, Any], days_before: int, days: int, of_days: int) -> FeeTerms:
     runs = fee.get("runs", [] if fee["kind"] == "percent" else [[fee.get("quantity", "1"), days]])
     return FeeTerms(
         key=fee["name"],
@@ -105,6 +105,7 @@ def fee_of(fee: dict[str, Any], days: int, of_days: int) -> FeeTerms:
         amount=number(fee.get("amount")),
         percent=number(fee.get("percent")),
         runs=tuple((Decimal(quantity), run) for quantity, run in runs),
+        days_before=days_before,
         of_days=of_days,
         prorated=fee.get("prorated", True),
     )
@@ -136,7 +137,7 @@ def test_the_lines_of_invoices(example: Example) -> None:
         usages,
         Terms(
             currency=value["currency"],
-            fees=tuple(fee_of(fee, days, of_days) for fee in value.get("fees", [])),
+            fees=tuple(fee_of(fee, value.get("days_before", 0), days, of_days) for fee in value.get("fees", [])),
             minimum=Decimal(value.get("minimum", "0")),
             commitment=number(value.get("commitment")),
             overage_factor=Decimal(value.get("overage_factor", "1")),
