@@ -5,7 +5,7 @@ from django.db.models.signals import post_save
 
 
 class PricingConfig(AppConfig):
-    """Takes in meters and customers, in the transaction that saves them; refuses a meter that does not fit its prices."""
+    """Takes in meters and customers, in the transaction that saves them; a meter has to fit its prices."""
 
     name = "pricing"
 
