@@ -5,10 +5,9 @@ an invoice holds its customer: what one invoice takes of a promotion's cap, or p
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
@@ -20,6 +19,8 @@ from invoices.computing import compute
 from invoices.drafting import Draft
 from invoices.models import Invoice, InvoiceEvent, InvoiceLine
 from invoices.numbering import next_number
+from invoices.policy import due_date, grace_time
+from invoices.signals import finalized, recalculated
 from meters.cycles import period_at
 from meters.models import Customer
 from meters.periods import Period, local_date, local_midnight
@@ -47,7 +48,9 @@ def open_invoices(assignment: Assignment, *, now: datetime | None = None) -> lis
     assignment = (
         Assignment.objects.select_for_update(of=("self",)).select_related("customer", "plan").get(pk=assignment.pk)
     )
-    last = assignment.invoices.exclude(status=Invoice.Status.VOID).order_by("-period_start").first()
+    # One that was void before it had a number leaves its period to be invoiced; one that is void since does not.
+    taken = assignment.invoices.filter(~Q(status=Invoice.Status.VOID) | ~Q(number=""), is_correction=False)
+    last = taken.order_by("-period_start").first()
     start = last.period_end if last else assignment.starts_at
     end = assignment.ends_at
     versions = versions_of(assignment) if start <= now and (end is None or start < end) else []
@@ -64,7 +67,7 @@ def open_invoices(assignment: Assignment, *, now: datetime | None = None) -> lis
             plan_version=version,
             period_start=period.start,
             period_end=period.end,
-            closes_at=period.end + grace_time(),
+            closes_at=period.end + grace_time(assignment.plan),
             time_zone=assignment.time_zone,
             currency=version.currency,
         )
@@ -103,7 +106,7 @@ def follow_assignment(assignment: Assignment, *, now: datetime | None = None) ->
             invoice.status = Invoice.Status.VOID
         else:
             invoice.period_end = wanted
-            invoice.closes_at = max(wanted, now) + grace_time()
+            invoice.closes_at = max(wanted, now) + grace_time(assignment.plan)
             invoice.status = Invoice.Status.OPEN if now < wanted else invoice.status
         invoice.save(update_fields=["period_end", "closes_at", "status"])
         if invoice.is_live:
@@ -126,7 +129,8 @@ def follow_quantity(entry: AssignmentQuantity) -> None:
 
 
 def _last_final(assignment: Assignment) -> Invoice | None:
-    return assignment.invoices.filter(status=Invoice.Status.FINAL).order_by("-period_end").first()
+    finals = assignment.invoices.filter(status=Invoice.Status.FINAL, is_correction=False)
+    return finals.order_by("-period_end").first()
 
 
 def _stays(final: Invoice) -> str:
@@ -216,6 +220,7 @@ def _recalculate(invoice: Invoice, now: datetime) -> bool:
     invoice.save(
         update_fields=["subtotal", "total", "usage_version", "usage_at", "is_stale", "follows_clock", "computed_at"]
     )
+    recalculated.send(sender=None, invoice=invoice, now=now)
     return changed
 
 
@@ -310,6 +315,7 @@ def _finalize(invoice: Invoice, now: datetime) -> None:
     invoice.plan_name = str(invoice.plan_version.plan)
     invoice.number = next_number(now)
     invoice.finalized_at = now
+    invoice.due_on = due_date(invoice, local_date(now, invoice.zone))
     invoice.status = Invoice.Status.FINAL
     invoice.save()
     if invoice.lines.filter(promotion__isnull=False).exists():
@@ -317,7 +323,4 @@ def _finalize(invoice: Invoice, now: datetime) -> None:
         _mark_others_stale(invoice)
     detail = {"number": invoice.number, "total": str(invoice.total)}
     InvoiceEvent.objects.create(invoice=invoice, kind="finalized", detail=detail)
-
-
-def grace_time() -> timedelta:
-    return timedelta(hours=settings.GRACE_HOURS)
+    finalized.send(sender=None, invoice=invoice, now=now)

@@ -15,6 +15,7 @@ from django.db import transaction
 
 from invoices import due, services
 from invoices.models import Invoice
+from invoices.policy import grace_time
 from meters import partitions
 from meters.customers import create_customer
 from meters.decoding import EventIn
@@ -239,7 +240,8 @@ def make_invoices(now: datetime) -> None:
     """Brings every invoice up to date, and closes each old one at the moment its grace time was over."""
     _compute_stale()
     for pk in due.due_invoices(now, limit=10_000):
-        over = Invoice.objects.get(pk=pk).period_end + services.grace_time()
+        invoice = Invoice.objects.select_related("plan_version__plan").get(pk=pk)
+        over = invoice.period_end + grace_time(invoice.plan_version.plan)
         services.close(pk, now=min(over, now))
     # What final invoices have taken of a promotion may change the running ones.
     _compute_stale()

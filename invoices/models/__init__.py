@@ -1,6 +1,44 @@
-"""Documents: open invoices follow usage, final ones never change."""
+"""Documents: open invoices follow usage, final ones never change; and what settles, watches and tells of them."""
 
 from invoices.models.backtests import Backtest, BacktestRow
-from invoices.models.documents import Invoice, InvoiceEvent, InvoiceLine, NumberSeries
+from invoices.models.documents import Correction, Invoice, InvoiceEvent, InvoiceLine, NumberSeries
+from invoices.models.outgoing import (
+    Mail,
+    MailSetting,
+    OutboxEvent,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
+from invoices.models.policy import BillingPolicy, PlanPolicy
+from invoices.models.settling import CreditEntry, CreditGrant, CreditNote, CreditNoteLine, CreditRule, Payment
+from invoices.models.watching import Alert, AlertFiring, AuditFinding, AuditRun, Export
 
-__all__ = ["Backtest", "BacktestRow", "Invoice", "InvoiceEvent", "InvoiceLine", "NumberSeries"]
+__all__ = [
+    "Alert",
+    "AlertFiring",
+    "AuditFinding",
+    "AuditRun",
+    "Backtest",
+    "BacktestRow",
+    "BillingPolicy",
+    "Correction",
+    "CreditEntry",
+    "CreditGrant",
+    "CreditNote",
+    "CreditNoteLine",
+    "CreditRule",
+    "Export",
+    "Invoice",
+    "InvoiceEvent",
+    "InvoiceLine",
+    "Mail",
+    "MailSetting",
+    "NumberSeries",
+    "OutboxEvent",
+    "Payment",
+    "PlanPolicy",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+]

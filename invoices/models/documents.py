@@ -1,5 +1,6 @@
 """Invoices, their lines and numbers, and what happened to them."""
 
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from django.db import models
@@ -22,6 +23,12 @@ class Invoice(models.Model):
         GRACE = "grace", "Grace"
         FINAL = "final", "Final"
         VOID = "void", "Void"
+
+    class PaymentStatus(models.TextChoices):
+        UNPAID = "unpaid", "Unpaid"
+        PARTLY = "partly", "Partly paid"
+        PAID = "paid", "Paid"
+        WRITTEN_OFF = "written_off", "Written off"
 
     LIVE = (Status.OPEN, Status.GRACE)
 
@@ -48,6 +55,26 @@ class Invoice(models.Model):
     is_stale = models.BooleanField(default=True)
     # Set while a line is of a value that holds until the next one: then time alone moves the bill.
     follows_clock = models.BooleanField(default=False)
+    # Only of corrections of an invoice for the same period: made, and final, at once.
+    is_correction = models.BooleanField(default=False)
+    # The one that this one takes the place of, which is void.
+    replaces = models.OneToOneField("self", on_delete=models.PROTECT, null=True, related_name="replaced_by")
+    # Staff's hands on it: held ones are not closed by the clock; where approval is asked for, closing waits for it.
+    held_at = models.DateTimeField(null=True)
+    hold_reason = models.CharField(max_length=300, blank=True)
+    approved_at = models.DateTimeField(null=True)
+    approved_by = models.CharField(max_length=150, blank=True)
+    # Kept beside a final invoice, in major units: what pays or lessens it. See `amount_due`.
+    due_on = models.DateField(null=True)
+    credits_applied = NumericField(default=0)
+    credited = NumericField(default=0)
+    paid = NumericField(default=0)
+    written_off = NumericField(default=0)
+    payment_status = models.CharField(max_length=12, choices=PaymentStatus, default=PaymentStatus.UNPAID)
+    # The promotions and taxes that it was computed with when it became final, so that it can be rated again by them.
+    frozen_terms = models.JSONField(null=True)
+    # A final one: usage up to this version of the customer's usage is in its corrections.
+    rerated_version = models.BigIntegerField(default=0)
     # Copied when the invoice becomes final, so that it never follows later changes.
     customer_name = models.CharField(max_length=200, blank=True)
     plan_name = models.CharField(max_length=200, blank=True)
@@ -56,13 +83,16 @@ class Invoice(models.Model):
     tax_note = models.CharField(max_length=300, blank=True)
     computed_at = models.DateTimeField(null=True)
     finalized_at = models.DateTimeField(null=True)
+    voided_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-period_start", "-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["assignment", "period_start"], condition=~Q(status="void"), name="invoice_one_per_period"
+                fields=["assignment", "period_start"],
+                condition=~Q(status="void") & Q(is_correction=False),
+                name="invoice_one_per_period",
             ),
             models.UniqueConstraint(fields=["number"], condition=~Q(number=""), name="invoice_number"),
             models.CheckConstraint(condition=Q(period_end__gt=models.F("period_start")), name="invoice_period_order"),
@@ -75,6 +105,11 @@ class Invoice(models.Model):
             # The sweep looks at live invoices only, which are few beside the final ones.
             models.Index(fields=["customer"], condition=Q(status__in=["open", "grace"]), name="invoice_live_customer"),
             models.Index(fields=["period_end"], condition=Q(status__in=["open", "grace"]), name="invoice_live_end"),
+            # What is overdue, and what usage has changed after.
+            models.Index(
+                fields=["due_on"], condition=Q(payment_status__in=["unpaid", "partly"]), name="invoice_unpaid"
+            ),
+            models.Index(fields=["customer", "-period_end"], condition=Q(status="final"), name="invoice_final_end"),
         ]
 
     def __str__(self) -> str:
@@ -90,6 +125,12 @@ class Invoice(models.Model):
         return ZoneInfo(self.time_zone)
 
     @property
+    def amount_due(self) -> Decimal:
+        """What is left to pay: the total less credits, credit notes, payments and what was written off."""
+        due: Decimal = self.total - self.credits_applied - self.credited - self.paid - self.written_off
+        return due
+
+    @property
     def is_live(self) -> bool:
         return self.status in self.LIVE
 
@@ -97,7 +138,8 @@ class Invoice(models.Model):
 class InvoiceLine(models.Model):
     """One line, with the rate as it was and the steps from quantity to amount (see `pricing.steps.Step`).
 
-    Lines stand in the order in which they were computed: usage, fees, promotions, minimum or overage, taxes.
+    Lines stand in the order in which they were computed: usage, fees, promotions, minimum or overage, taxes,
+    corrections.
     """
 
     class Kind(models.TextChoices):
@@ -109,6 +151,9 @@ class InvoiceLine(models.Model):
         TRUE_UP = "true_up", "Minimum"
         OVERAGE = "overage", "Overage"
         TAX = "tax", "Tax"
+        # What an earlier period would have had more or less, by usage that came or was voided after its invoice.
+        CORRECTION = "correction", "Correction"
+        TAX_CORRECTION = "tax_corr", "Correction of tax"
 
     invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="lines")
     position = models.PositiveIntegerField()
@@ -122,6 +167,11 @@ class InvoiceLine(models.Model):
         AppliedPromotion, on_delete=models.PROTECT, null=True, blank=True, related_name="invoice_lines"
     )
     tax_rate = models.ForeignKey(TaxRate, on_delete=models.PROTECT, null=True, blank=True, related_name="invoice_lines")
+    # A correction: of which final invoice, and of which of its lines (`Correction.key`).
+    corrects = models.ForeignKey(
+        Invoice, on_delete=models.PROTECT, null=True, blank=True, related_name="correcting_lines"
+    )
+    corrects_key = models.CharField(max_length=64, blank=True)
     name = models.CharField(max_length=200)
     unit = models.CharField(max_length=40, blank=True)
     # The filter of the rate: which usage of the product item the line is about.
@@ -141,6 +191,7 @@ class InvoiceLine(models.Model):
         indexes = [
             # What an applied promotion has taken off so far.
             models.Index(fields=["promotion"], condition=Q(promotion__isnull=False), name="invoiceline_promotion"),
+            models.Index(fields=["corrects"], condition=Q(corrects__isnull=False), name="invoiceline_corrects"),
         ]
 
     def __str__(self) -> str:
@@ -163,14 +214,57 @@ class InvoiceEvent(models.Model):
         return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"
 
 
-class NumberSeries(models.Model):
-    """The counter that invoice numbers come from, one row a year, taken under its row lock: no gap, no repeat."""
+class Correction(models.Model):
+    """What a line of a final invoice would be by the usage that is known now, less what it is.
 
-    year = models.PositiveIntegerField(unique=True)
+    Replaced as a whole whenever the invoice is rated again; lines of later invoices and documents carry what is not
+    carried yet. `key` tells the lines of an invoice apart, and stays the same when it is rated again.
+    """
+
+    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="corrections")
+    key = models.CharField(max_length=64)
+    kind = models.CharField(max_length=10, choices=InvoiceLine.Kind)
+    name = models.CharField(max_length=200)
+    unit = models.CharField(max_length=40, blank=True)
+    where = models.JSONField(default=dict)
+    product_item = models.ForeignKey(ProductItem, on_delete=models.PROTECT, null=True, related_name="+")
+    tax_rate = models.ForeignKey(TaxRate, on_delete=models.PROTECT, null=True, related_name="+")
+    quantity_before = NumericField(null=True)
+    quantity_after = NumericField(null=True)
+    amount_before = NumericField()
+    amount_after = NumericField()
+    # From quantity to `amount_after`, with the rate of then.
+    steps = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["invoice", "id"]
+        constraints = [models.UniqueConstraint(fields=["invoice", "key"], name="correction_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.invoice}"
+
+    @property
+    def amount(self) -> Decimal:
+        """The difference, in major units: positive, where more is owed."""
+        difference: Decimal = self.amount_after - self.amount_before
+        return difference
+
+
+class NumberSeries(models.Model):
+    """The counter that numbers come from, one row for each kind of document and year, taken under its row lock: no
+    gap, no repeat."""
+
+    class Series(models.TextChoices):
+        INVOICE = "invoice", "Invoices"
+        CREDIT_NOTE = "credit_note", "Credit notes"
+
+    series = models.CharField(max_length=12, choices=Series, default=Series.INVOICE)
+    year = models.PositiveIntegerField()
     last = models.PositiveIntegerField(default=0)
 
     class Meta:
         verbose_name_plural = "number series"
+        constraints = [models.UniqueConstraint(fields=["series", "year"], name="numberseries_once")]
 
     def __str__(self) -> str:
-        return f"{self.year}: {self.last}"
+        return f"{self.get_series_display()} {self.year}: {self.last}"

@@ -1,0 +1,13 @@
+"""What others may join to the life of an invoice. Sent inside the transaction, under the customer's lock, so whatever a
+receiver writes is committed with it; one that raises undoes it all."""
+
+from django.dispatch import Signal
+
+# Arguments: invoice, now. After its lines and totals are stored.
+recalculated = Signal()
+# Arguments: invoice, now. It has its number, its lines and its terms; credits are drawn here.
+finalized = Signal()
+# Arguments: invoice, now, reason. A final one that is void now.
+voided = Signal()
+# Arguments: invoice, now. Whatever settles it has changed: a payment, a credit note, a write-off, credits.
+settled = Signal()
