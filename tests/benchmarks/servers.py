@@ -2,7 +2,6 @@
 
 import os
 import random
-import shlex
 import socket
 import subprocess
 import time
@@ -45,9 +44,10 @@ def web_server() -> Iterator[Web]:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
     line = next(line for line in (BASE_DIR / "Procfile").read_text().splitlines() if line.startswith("web:"))
-    command = shlex.split(line.removeprefix("web:").replace("exec ", "", 1).replace('"$PORT"', str(port)))
-    command[0] = str(BASE_DIR / ".venv/bin" / command[0])
-    with subprocess.Popen(command, cwd=BASE_DIR, env=os.environ | {"LOG_LEVEL": "ERROR"}) as server:
+    path = f"{BASE_DIR / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PORT": str(port), "LOG_LEVEL": "ERROR"}
+    command = ["/bin/sh", "-c", line.removeprefix("web:")]
+    with subprocess.Popen(command, cwd=BASE_DIR, env=environment) as server:
         try:
             while True:
                 with suppress(OSError):
