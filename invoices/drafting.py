@@ -247,7 +247,7 @@ def _promotion_lines(charges: Sequence[DraftLine], terms: Terms) -> list[DraftLi
                 promotion_id=promotion.id,
             )
         )
-        parts = _spread(amount.copy_negate(), [left[index] for index in chosen], terms.currency)
+        parts = spread(amount.copy_negate(), [left[index] for index in chosen], terms.currency)
         for index, part in zip(chosen, parts, strict=True):
             left[index] = EXACT.subtract(left[index], part)
     return lines
@@ -272,7 +272,7 @@ def _discount_steps(promotion: PromotionTerms, base: Decimal) -> Iterator[Step]:
         yield Step(StepKind.CAP, EXACT.subtract(off, allowed), of=allowed)
 
 
-def _spread(amount: Decimal, over: Sequence[Decimal], currency: str) -> list[Decimal]:
+def spread(amount: Decimal, over: Sequence[Decimal], currency: str) -> list[Decimal]:
     """`amount` in shares of the amounts `over`, in whole minor units, none larger than what it is a share of.
 
     Shares of the running sum are rounded down and each part is the difference, so the parts sum to `amount`.
