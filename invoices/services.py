@@ -17,9 +17,11 @@ from invoices.addressee import addressee_of
 from invoices.adjustments import subject_of
 from invoices.computing import compute
 from invoices.drafting import Draft
+from invoices.locking import PARTS, lock_customer, lock_invoice
 from invoices.models import Invoice, InvoiceEvent, InvoiceLine
 from invoices.numbering import next_number
 from invoices.policy import due_date, grace_time
+from invoices.settlement import refresh
 from invoices.signals import finalized, recalculated
 from meters.cycles import period_at
 from meters.models import Customer
@@ -42,7 +44,7 @@ def open_invoices(assignment: Assignment, *, now: datetime | None = None) -> lis
     second invoice for a period.
     """
     now = now or timezone.now()
-    _lock_customer(assignment.customer_id)
+    lock_customer(assignment.customer_id)
     # A version that is being activated may count for a period that has begun since: this waits for it.
     Plan.objects.select_for_update(no_key=True).get(pk=assignment.plan_id)
     assignment = (
@@ -89,12 +91,12 @@ def follow_assignment(assignment: Assignment, *, now: datetime | None = None) ->
     lies inside one, or that would go on where one has ended early.
     """
     now = now or timezone.now()
-    _lock_customer(assignment.customer_id)
+    lock_customer(assignment.customer_id)
     end = assignment.ends_at
     final = _last_final(assignment)
     if final is not None and _contradicts(final, end):
         raise ValidationError({"ends_on": _stays(final)})
-    live = assignment.invoices.select_for_update(of=("self",)).select_related(*_PARTS).order_by("period_start")
+    live = assignment.invoices.select_for_update(of=("self",)).select_related(*PARTS).order_by("period_start")
     for invoice in live.filter(status__in=Invoice.LIVE):
         whole = _whole_period(assignment, invoice.plan_version, invoice.period_start)
         wanted = whole.clip(invoice.period_start, end).end
@@ -176,22 +178,6 @@ def mark_all_stale() -> None:
     mark_stale(Q())
 
 
-def _lock(invoice_id: int) -> Invoice:
-    """An invoice, held with its customer. Raises Invoice.DoesNotExist."""
-    list(Customer.objects.filter(invoices=invoice_id).select_for_update(of=("self",), no_key=True))
-    # A statement of its own: it sees what was committed while this waited for the customer.
-    locked = Invoice.objects.select_for_update(of=("self",)).select_related(*_PARTS)
-    return locked.get(pk=invoice_id)
-
-
-def _lock_customer(customer_id: int) -> None:
-    Customer.objects.select_for_update(no_key=True).get(pk=customer_id)
-
-
-# What an invoice is computed of.
-_PARTS = ("customer", "assignment__plan", "plan_version__plan")
-
-
 @transaction.atomic
 def recalculate(invoice_id: int, *, now: datetime | None = None) -> bool:
     """Computes an open invoice anew from usage and rates as of `now`; answers whether its lines changed.
@@ -201,7 +187,7 @@ def recalculate(invoice_id: int, *, now: datetime | None = None) -> bool:
     """
     now = now or timezone.now()
     try:
-        invoice = _lock(invoice_id)
+        invoice = lock_invoice(invoice_id)
     except Invoice.DoesNotExist:
         return False
     return invoice.is_live and _recalculate(invoice, now)
@@ -295,7 +281,7 @@ def close(invoice_id: int, *, now: datetime | None = None) -> Invoice:
     invoice wait for each other on its row; the second finds nothing left to do.
     """
     now = now or timezone.now()
-    invoice = _lock(invoice_id)
+    invoice = lock_invoice(invoice_id)
     if invoice.status == Invoice.Status.OPEN and now >= invoice.period_end:
         invoice.status = Invoice.Status.GRACE
         invoice.save(update_fields=["status"])
@@ -324,3 +310,6 @@ def _finalize(invoice: Invoice, now: datetime) -> None:
     detail = {"number": invoice.number, "total": str(invoice.total)}
     InvoiceEvent.objects.create(invoice=invoice, kind="finalized", detail=detail)
     finalized.send(sender=None, invoice=invoice, now=now)
+    if invoice.total <= 0:
+        # There is nothing to pay.
+        refresh(invoice, now)

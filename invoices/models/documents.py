@@ -10,6 +10,7 @@ from meters.fields import NumericField
 from meters.models import Customer
 from meters.periods import Period
 from pricing.models import AppliedPromotion, Assignment, PlanVersion, ProductItem, TaxRate
+from pricing.money import total_of
 
 
 class Invoice(models.Model):
@@ -126,9 +127,11 @@ class Invoice(models.Model):
 
     @property
     def amount_due(self) -> Decimal:
-        """What is left to pay: the total less credits, credit notes, payments and what was written off."""
-        due: Decimal = self.total - self.credits_applied - self.credited - self.paid - self.written_off
-        return due
+        """What is left to pay: the total less credits, credit notes, payments and what was written off. Below zero, it
+        is owed back. Of a void one nothing is to be paid."""
+        owed = self.credited if self.status == self.Status.VOID else self.total
+        settled = (self.credits_applied, self.credited, self.paid, self.written_off)
+        return total_of([owed, *(amount.copy_negate() for amount in settled)])
 
     @property
     def is_live(self) -> bool:

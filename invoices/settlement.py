@@ -1,0 +1,119 @@
+"""What is paid, credited and due of a final invoice: figured from the rows that settle it, and kept beside it."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet, Sum
+from django.utils import timezone
+
+from invoices.models import CreditEntry, CreditNote, Invoice, InvoiceEvent, Payment
+from invoices.signals import settled
+from meters.periods import local_date
+from pricing.money import minor_units, round_money, total_of
+
+ZERO = Decimal(0)
+Status = Invoice.PaymentStatus
+
+# More than any invoice comes to; what is larger was typed wrong.
+LARGEST = Decimal(10) ** 24
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What settles an invoice, in major units of its currency. `paid` is less what went back, `written_off` is what
+    still is: a payment or a credit note that comes after a write-off takes its place."""
+
+    credits_applied: Decimal
+    credited: Decimal
+    paid: Decimal
+    written_off: Decimal
+    payment_status: str
+
+
+def settlement_of(invoice: Invoice) -> Settlement:
+    """What the rows of an invoice say. Writes nothing."""
+    # The credits that it drew and gave back; and, of one below zero, the grant that it became.
+    credits_applied = _sum(CreditEntry.objects.filter(invoice=invoice)).copy_negate()
+    credited = _sum(CreditNote.objects.filter(invoice=invoice), "total")
+    payments = Payment.objects.filter(invoice=invoice)
+    paid = _sum(payments.exclude(kind=Payment.Kind.WRITE_OFF))
+    left = total_of([invoice.total, *(part.copy_negate() for part in (credits_applied, credited, paid))])
+    written_off = min(_sum(payments.filter(kind=Payment.Kind.WRITE_OFF)), max(left, ZERO))
+    status: str
+    if invoice.status == Invoice.Status.VOID:
+        # Nobody pays it any more; that it was void must not look like a payment.
+        status = invoice.payment_status
+    elif left <= written_off:
+        status = Status.WRITTEN_OFF if written_off else Status.PAID
+    else:
+        status = Status.PARTLY if any((credits_applied, credited, paid, written_off)) else Status.UNPAID
+    return Settlement(credits_applied, credited, paid, written_off, status)
+
+
+def refresh(invoice: Invoice, now: datetime | None = None) -> bool:
+    """Brings what is kept beside a final, or void, invoice up to its payments, credit notes and credits.
+
+    Call it under the lock of the invoice and its customer, whenever one of those rows was written. Sends `settled`
+    where anything has changed, and answers whether it has.
+    """
+    now = now or timezone.now()
+    if not invoice.number:
+        raise ValidationError("Only an invoice with a number is settled.")
+    found = settlement_of(invoice)
+    before = Settlement(*(getattr(invoice, name) for name in KEPT))
+    if found == before:
+        return False
+    for name in KEPT:
+        setattr(invoice, name, getattr(found, name))
+    invoice.save(update_fields=list(KEPT))
+    if found.payment_status != before.payment_status:
+        detail = {"from": str(before.payment_status), "to": str(found.payment_status)}
+        InvoiceEvent.objects.create(invoice=invoice, kind="payment status", detail=detail)
+    settled.send(sender=None, invoice=invoice, now=now)
+    return True
+
+
+# The columns of an invoice that `refresh` writes, which the database lets change.
+KEPT = ("credits_applied", "credited", "paid", "written_off", "payment_status")
+
+
+def _sum(rows: "QuerySet[Payment] | QuerySet[CreditNote] | QuerySet[CreditEntry]", name: str = "amount") -> Decimal:
+    return rows.aggregate(sum=Sum(name))["sum"] or ZERO
+
+
+def local_day(invoice: Invoice, now: datetime) -> date:
+    return local_date(now, invoice.zone)
+
+
+def overdue(invoices: "QuerySet[Invoice]", day: date) -> "QuerySet[Invoice]":
+    """Those that should have been paid before `day`, and are not. Uses invoice_unpaid."""
+    return invoices.filter(UNSETTLED, status=Invoice.Status.FINAL, due_on__lt=day)
+
+
+UNSETTLED = Q(payment_status__in=[Status.UNPAID, Status.PARTLY])
+
+
+def is_overdue(invoice: Invoice, day: date) -> bool:
+    is_unsettled = invoice.payment_status in (Status.UNPAID, Status.PARTLY)
+    is_past = invoice.due_on is not None and invoice.due_on < day
+    return invoice.status == Invoice.Status.FINAL and is_unsettled and is_past
+
+
+def days_over(invoice: Invoice, day: date) -> int:
+    """How many days ago an invoice was due."""
+    return max((day - invoice.due_on).days, 0) if invoice.due_on else 0
+
+
+def check_money(amount: Decimal, currency: str, field: str = "amount") -> Decimal:
+    """The amount. Raises ValidationError unless it is above zero and in whole minor units of the currency."""
+    if not amount.is_finite() or not 0 < amount <= LARGEST:
+        raise ValidationError({field: "Give an amount above zero."})
+    if round_money(amount, currency) != amount:
+        raise ValidationError({field: f"{currency} has {_decimals(minor_units(currency))}."})
+    return round_money(amount, currency)
+
+
+def _decimals(digits: int) -> str:
+    return {0: "no decimals", 1: "1 decimal"}.get(digits, f"{digits} decimals")
