@@ -141,6 +141,8 @@ class CreditEntry(models.Model):
     # What was left of the grant after it: a ledger that anybody can add up.
     balance = NumericField()
     at = models.DateTimeField()
+    actor = models.CharField(max_length=150, blank=True, help_text="Empty: Tollmeter itself.")
+    note = models.CharField(max_length=300, blank=True)
 
     class Meta:
         ordering = ["id"]
