@@ -1,6 +1,7 @@
 """Celery's way in: each task asks the rows what is to be done and calls one service for each."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -16,6 +17,9 @@ Thing = TypeVar("Thing")
 
 # One run does at most this much of each kind; the next tick goes on.
 BATCH = 1000
+# After an import, or at the turn of a month, very many invoices are to be opened. A run stops after so long, which is
+# less than from one tick to the next: one process at a time is taken up by it, and the others sweep.
+OPENING_SECONDS = 8
 
 
 @shared_task
@@ -30,14 +34,18 @@ def sweep() -> None:
 def close_periods() -> None:
     """Opens the invoices of periods that have begun, and takes those of ended periods on."""
     now = timezone.now()
-    _each(services.open_invoices, due.uncovered_assignments(now, BATCH))
+    _each(services.open_invoices, due.uncovered_assignments(now, BATCH), seconds=OPENING_SECONDS)
     _each(services.close, due.due_invoices(now, BATCH))
 
 
-def _each(service: Callable[[Thing], object], things: Iterable[Thing]) -> None:
-    """Calls the service for each; one that fails is logged, and holds up none of the others."""
+def _each(service: Callable[[Thing], object], things: Iterable[Thing], *, seconds: int | None = None) -> None:
+    """Calls the service for each, until so many seconds are over; one that fails is logged, and holds up none of the
+    others."""
+    started = time.monotonic()
     for thing in things:
         try:
             service(thing)
         except Exception:
             logger.exception("%s failed for %r", service.__name__, thing)
+        if seconds is not None and time.monotonic() - started >= seconds:
+            return

@@ -1,5 +1,11 @@
-"""Many assignments at once: every row is tried, and then all of them are stored or none."""
+"""Many assignments at once: every row is checked, and then all of them are stored or none.
 
+What the rows name is read in a few statements, and each is checked in memory against what is there and the rows before
+it. Their invoices are opened afterwards, by the sweep: an assignment that is new has none which it could contradict.
+"""
+
+from bisect import insort
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -11,8 +17,9 @@ from django.db.models import Q
 from meters.models import Customer
 from meters.periods import read_day
 from meters.words import day_words
-from pricing.assignments import assign
+from pricing.assignments import check_new, store_new
 from pricing.models import Assignment, Plan
+from pricing.overlaps import Prices
 
 COLUMNS = ("customer", "plan", "starts_on", "ends_on", "anchor_on")
 REQUIRED = ("customer", "plan", "starts_on")
@@ -45,15 +52,22 @@ class Imported:
         return sum(1 for row in self.rows if row.errors)
 
 
-class _Undo(Exception):
-    """Takes everything back that was tried."""
+@dataclass(frozen=True, slots=True)
+class _There:
+    """What rows name. `assignments`: by customer in the order of their days, with those of the rows before."""
+
+    customers: dict[str, Customer]
+    plans: dict[str, Plan]
+    assignments: dict[int, list[Assignment]]
+    prices: Prices
 
 
+@transaction.atomic
 def import_assignments(
     rows: Iterable[Mapping[str, str]], *, actor: str, dry_run: bool, source: str = Assignment.Source.IMPORT
 ) -> Imported:
-    """Puts the customer of each row on its plan; days are written 2026-12-31. All rows are stored, or none: where one
-    is wrong, or in a dry run, nothing is left of it. Nothing else happens in a dry run than would happen.
+    """Puts the customer of each row on its plan; days are written 2026-12-31. All rows are stored, or none where one is
+    wrong. A dry run checks the same, stores nothing, and holds nobody up.
 
     A row may say on which `line` it stands; otherwise a heading is the first line. A customer that is on the plan
     with just these days already is left there. Raises ValidationError for more rows than can be done at a time.
@@ -61,44 +75,45 @@ def import_assignments(
     rows = list(rows)
     if len(rows) > MOST_ROWS:
         raise ValidationError({"rows": f"At most {MOST_ROWS:,} rows at a time."})
+    there = _read(rows, lock=not dry_run)
     done: list[ImportedRow] = []
-    assigned = 0
-    try:
-        with transaction.atomic():
-            customers, plans = _locked(rows)
-            for index, row in enumerate(rows):
-                made, outcome = _import_row(_text(row, "line") or str(index + 2), row, customers, plans, actor, source)
-                assigned += made
-                done.append(outcome)
-            if dry_run or any(row.errors for row in done):
-                raise _Undo
-    except _Undo:
-        return Imported(done, assigned, stored=False)
-    return Imported(done, assigned, stored=True)
+    new: list[Assignment] = []
+    for index, row in enumerate(rows):
+        made, outcome = _check_row(_text(row, "line") or str(index + 2), row, there, source)
+        done.append(outcome)
+        if made is not None:
+            new.append(made)
+            insort(there.assignments[made.customer_id], made, key=lambda one: one.starts_on)
+    stored = not dry_run and not any(row.errors for row in done)
+    if stored:
+        store_new(new, actor=actor)
+    return Imported(done, len(new), stored)
 
 
-def _locked(rows: Sequence[Mapping[str, str]]) -> tuple[dict[str, Customer], dict[str, Plan]]:
-    """The customers and plans that rows name, held in the order in which every assignment takes them: two imports of
-    the same customers would otherwise wait for each other in a circle."""
+def _read(rows: Sequence[Mapping[str, str]], *, lock: bool) -> _There:
+    """What rows name; locked, it is held in the order in which every assignment takes it: two imports of the same
+    customers would otherwise wait for each other in a circle."""
     customers = Customer.objects.filter(key__in={_text(row, "customer") for row in rows} - {""}).order_by("pk")
-    held = {customer.key: customer for customer in customers.select_for_update(no_key=True)}
+    if lock:
+        customers = customers.select_for_update(no_key=True)
+    ids = [customer.pk for customer in customers]
     named = Plan.objects.filter(key__in={_text(row, "plan") for row in rows} - {""})
-    theirs = Plan.objects.filter(assignments__customer__in=held.values())
-    concerned = Plan.objects.filter(Q(pk__in=named.values("pk")) | Q(pk__in=theirs.values("pk")))
-    plans = concerned.order_by("pk").select_for_update(no_key=True)
-    return held, {plan.key: plan for plan in plans}
+    theirs = Plan.objects.filter(assignments__customer__in=ids)
+    plans = Plan.objects.filter(Q(pk__in=named.values("pk")) | Q(pk__in=theirs.values("pk"))).order_by("pk")
+    if lock:
+        plans = plans.select_for_update(no_key=True)
+    by_key = {plan.key: plan for plan in plans}
+    # Statements of their own: they see what was committed while these waited.
+    assignments: dict[int, list[Assignment]] = defaultdict(list)
+    for one in Assignment.objects.filter(customer__in=ids).select_related("plan").order_by("starts_on", "pk"):
+        assignments[one.customer_id].append(one)
+    prices = Prices(plan.pk for plan in by_key.values())
+    return _There({customer.key: customer for customer in customers}, by_key, assignments, prices)
 
 
-def _import_row(
-    line: str,
-    row: Mapping[str, str],
-    customers: Mapping[str, Customer],
-    plans: Mapping[str, Plan],
-    actor: str,
-    source: str,
-) -> tuple[int, ImportedRow]:
-    """Whether an assignment was made for a row, and what is told of it."""
-    customer, plan = customers.get(_text(row, "customer")), plans.get(_text(row, "plan"))
+def _check_row(line: str, row: Mapping[str, str], there: _There, source: str) -> tuple[Assignment | None, ImportedRow]:
+    """The assignment to be made for a row, if any, and what is told of it."""
+    customer, plan = there.customers.get(_text(row, "customer")), there.plans.get(_text(row, "plan"))
     told = {
         "line": int(line) if line.isdecimal() and len(line) < 10 else 0,
         "customer": _text(row, "customer")[:LONGEST_SHOWN],
@@ -115,17 +130,25 @@ def _import_row(
     days = {name: _day(row, name, errors) for name in ("starts_on", "ends_on", "anchor_on")}
     starts_on = days["starts_on"]
     if errors or customer is None or plan is None or starts_on is None:
-        return 0, ImportedRow(**told, errors=errors)  # type: ignore[arg-type]
+        return None, ImportedRow(**told, errors=errors)  # type: ignore[arg-type]
     span = f"from {day_words(starts_on)}"
-    same = {"plan": plan, "starts_on": starts_on, "ends_on": days["ends_on"], "anchor_on": days["anchor_on"]}
-    if Assignment.objects.filter(customer=customer, **same).exists():
-        return 0, ImportedRow(**told, outcome=f"Is on {plan} {span} already")  # type: ignore[arg-type]
+    beside = there.assignments[customer.pk]
+    if any((one.plan_id, one.starts_on, one.ends_on, one.anchor_on) == (plan.pk, *days.values()) for one in beside):
+        return None, ImportedRow(**told, outcome=f"Is on {plan} {span} already")  # type: ignore[arg-type]
     try:
-        with transaction.atomic():
-            assign(customer=customer, **same, source=source, actor=actor)  # type: ignore[arg-type]
+        made = check_new(
+            customer=customer,
+            plan=plan,
+            starts_on=starts_on,
+            ends_on=days["ends_on"],
+            anchor_on=days["anchor_on"],
+            source=source,
+            beside=beside,
+            prices=there.prices,
+        )
     except ValidationError as error:
-        return 0, ImportedRow(**told, errors=error.message_dict)  # type: ignore[arg-type]
-    return 1, ImportedRow(**told, outcome=f"On {plan} {span}")  # type: ignore[arg-type]
+        return None, ImportedRow(**told, errors=error.message_dict)  # type: ignore[arg-type]
+    return made, ImportedRow(**told, outcome=f"On {plan} {span}")  # type: ignore[arg-type]
 
 
 def _text(row: Mapping[str, str], name: str) -> str:

@@ -4,6 +4,7 @@ Lock order: the customer, then its plans by id, then the assignment. None of the
 refer to what is locked, so invoices that are opened meanwhile do not wait here.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from django.core.exceptions import ValidationError
@@ -17,12 +18,14 @@ from meters.words import day_words
 from pricing.inputs import number, sensible_day
 from pricing.models import Assignment, AssignmentLog, AssignmentQuantity, AssignmentRule, Fee, Plan
 from pricing.money import format_quantity
-from pricing.overlaps import check_assignment, priced_items
+from pricing.overlaps import Prices, check_assignment
 from pricing.rules import default_plan, matching_rule
-from pricing.version_choice import active_version, cycle_of, running_period, version_for, versions_of
+from pricing.version_choice import cycle_of, running_period, version_for, versions_of
 
 MAX_BACK, MAX_AHEAD = timedelta(days=5 * 366), timedelta(days=3650)
 NOW, PERIOD_END = "now", "period_end"
+# How many rows one statement stores.
+AT_ONCE = 1000
 
 
 @transaction.atomic
@@ -44,25 +47,65 @@ def assign(
     absence, the locks on its plans keep new versions from being activated meanwhile. Raises ValidationError by field.
     """
     customer = _lock_customer(customer, plan)
-    plan = Plan.objects.select_related("customer").get(pk=plan.pk)
-    _check_days(starts_on, ends_on, anchor_on)
-    _check_plan(customer, plan)
-    assignment = Assignment(
+    plan = Plan.objects.get(pk=plan.pk)
+    beside = _assignments_of(customer)
+    assignment = check_new(
         customer=customer,
         plan=plan,
-        time_zone=_billing_zone(customer, starts_on),
         starts_on=starts_on,
         ends_on=ends_on,
         anchor_on=anchor_on,
         source=source,
         rule=rule,
+        beside=beside,
+        prices=Prices([plan.pk, *(one.plan_id for one in beside)]),
     )
-    active = active_version(plan)
-    items = set(active.rates.values_list("product_item_id", flat=True)) if active else set()
-    check_assignment(assignment, items, field="plan")
     assignment.save()
-    _log(assignment, AssignmentLog.Kind.ASSIGNED, source, actor, f"On {plan} {_span_words(starts_on, ends_on)}", rule)
+    _log_of_new(assignment, actor).save()
     return assignment
+
+
+def check_new(
+    *,
+    customer: Customer,
+    plan: Plan,
+    starts_on: date,
+    ends_on: date | None,
+    anchor_on: date | None,
+    source: str,
+    rule: AssignmentRule | None = None,
+    beside: Sequence[Assignment],
+    prices: Prices,
+) -> Assignment:
+    """The assignment that `assign` makes, not saved yet. Raises ValidationError by field.
+
+    `beside`: the customer's other assignments in the order of their days; `prices`: of their plans and of this one.
+    """
+    _check_days(starts_on, ends_on, anchor_on)
+    _check_plan(customer, plan)
+    assignment = Assignment(
+        customer=customer,
+        plan=plan,
+        time_zone=_billing_zone(customer, starts_on, beside),
+        starts_on=starts_on,
+        ends_on=ends_on,
+        anchor_on=anchor_on,
+        source=source,
+        rule=rule,
+        created_at=timezone.now(),
+    )
+    check_assignment(assignment, prices.of_new(plan.pk), beside, prices, field="plan")
+    return assignment
+
+
+@transaction.atomic
+def store_new(assignments: Sequence[Assignment], *, actor: str) -> None:
+    """Stores what `check_new` has let pass in a few statements, under the locks that it was checked under.
+
+    No signal is sent for them, so no invoice is opened here: the sweep finds that they lack some.
+    """
+    Assignment.objects.bulk_create(assignments, batch_size=AT_ONCE)
+    AssignmentLog.objects.bulk_create([_log_of_new(one, actor) for one in assignments], batch_size=AT_ONCE)
 
 
 @transaction.atomic
@@ -220,7 +263,9 @@ def _set_end(assignment: Assignment, ends_on: date | None, *, source: str, actor
     sensible_day(ends_on, "ends_on")
     before, assignment.ends_on = assignment.ends_on, ends_on
     if before is not None and (ends_on is None or ends_on > before):
-        check_assignment(assignment, priced_items(assignment), field="ends_on")
+        beside = [one for one in _assignments_of(assignment.customer) if one.pk != assignment.pk]
+        prices = Prices([assignment.plan_id, *(one.plan_id for one in beside)])
+        check_assignment(assignment, prices.of(assignment), beside, prices, field="ends_on")
     assignment.save(update_fields=["ends_on"])
     if ends_on is None:
         _log(assignment, AssignmentLog.Kind.REOPENED, source, actor, f"On {assignment.plan} without an end again")
@@ -261,7 +306,7 @@ def _check_days(starts_on: date, ends_on: date | None, anchor_on: date | None) -
 def _check_plan(customer: Customer, plan: Plan) -> None:
     if plan.status != Plan.Status.ACTIVE:
         raise ValidationError({"plan": f"{plan} is not active."})
-    if plan.customer is not None and plan.customer != customer:
+    if plan.customer_id is not None and plan.customer_id != customer.pk:
         raise ValidationError({"plan": f"{plan.key} is a plan of {plan.customer} only."})
 
 
@@ -280,20 +325,41 @@ def _day_of_change(assignment: Assignment, when: str | date) -> date:
     raise ValidationError({"when": "This is now, period_end or a day."})
 
 
-def _billing_zone(customer: Customer, starts_on: date) -> str:
+def _assignments_of(customer: Customer) -> list[Assignment]:
+    """In the order of their days."""
+    return list(Assignment.objects.filter(customer=customer).select_related("plan").order_by("starts_on", "pk"))
+
+
+def _billing_zone(customer: Customer, starts_on: date, beside: Sequence[Assignment]) -> str:
     """The zone of the customer; beside or right behind another assignment that one's, so that periods neither
     overlap nor leave a gap where the customer's zone has changed."""
-    neighbours = Assignment.objects.filter(customer=customer).filter(
-        Q(ends_on=None) | Q(ends_on__gte=starts_on - timedelta(days=2))
+    near = starts_on - timedelta(days=2)
+    for neighbour in reversed(beside):
+        if neighbour.ends_on is None or neighbour.ends_on >= near:
+            return neighbour.time_zone
+    return customer.zone.key
+
+
+def _log_of_new(assignment: Assignment, actor: str) -> AssignmentLog:
+    span = _span_words(assignment.starts_on, assignment.ends_on)
+    return _entry(
+        assignment,
+        AssignmentLog.Kind.ASSIGNED,
+        assignment.source,
+        actor,
+        f"On {assignment.plan} {span}",
+        assignment.rule,
     )
-    neighbour = neighbours.order_by("-starts_on", "-pk").first()
-    return neighbour.time_zone if neighbour else customer.zone.key
 
 
-def _log(
+def _log(assignment: Assignment, kind: str, source: str, actor: str, detail: str) -> None:
+    _entry(assignment, kind, source, actor, detail).save()
+
+
+def _entry(
     assignment: Assignment, kind: str, source: str, actor: str, detail: str, rule: AssignmentRule | None = None
-) -> None:
-    AssignmentLog.objects.create(
+) -> AssignmentLog:
+    return AssignmentLog(
         customer=assignment.customer,
         assignment=assignment,
         kind=kind,

@@ -5,6 +5,7 @@ another (`check_assignment`), and a version that brings an item to those who hav
 """
 
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -15,43 +16,67 @@ from django.utils import timezone
 from meters.cycles import period_at
 from meters.periods import local_midnight
 from meters.words import day_words
-from pricing.models import Assignment, PlanVersion, ProductItem, Rate
-from pricing.version_choice import cycle_of, versions_of
+from pricing.models import Assignment, PlanVersion, ProductItem
+from pricing.version_choice import counting, cycle_of
 
 LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
 
 
-def priced_items(assignment: Assignment, since: datetime = LONG_AGO) -> set[int]:
-    """Ids of the product items that an assignment prices in periods that reach beyond `since`.
+class Prices:
+    """Which product items the versions of some plans price: each is read once, however many assignments are checked.
 
-    The last period of a version that another took the place of may go on for as long as its cycle.
+    To be made under the locks of these plans, and not kept longer than them.
     """
-    versions = versions_of(assignment)
-    still = versions[-1:]
-    for version, following in pairwise(versions):
-        replaced_at = following.activated_at
-        assert replaced_at is not None
-        # Its last period is the one that was running then; had none begun, it never counted.
-        if replaced_at <= assignment.starts_at:
-            continue
-        if period_at(cycle_of(version, assignment), replaced_at, assignment.zone).end > since:
-            still.append(version)
-    return set(Rate.objects.filter(plan_version__in=still).values_list("product_item_id", flat=True))
+
+    def __init__(self, plans: Iterable[int]) -> None:
+        self._versions: dict[int, list[PlanVersion]] = defaultdict(list)
+        self._items: dict[int, set[int]] = {}
+        for version in PlanVersion.objects.filter(plan__in=set(plans)).exclude(activated_at=None).order_by("number"):
+            self._versions[version.plan_id].append(version)
+
+    def of_new(self, plan_id: int) -> set[int]:
+        """Ids of the product items that an assignment prices which is made now."""
+        active = (version for version in self._versions[plan_id] if version.status == PlanVersion.Status.ACTIVE)
+        return self._of_versions(active)
+
+    def of(self, assignment: Assignment, since: datetime = LONG_AGO) -> set[int]:
+        """Ids of the product items that an assignment prices in periods that reach beyond `since`.
+
+        The last period of a version that another took the place of may go on for as long as its cycle.
+        """
+        versions = counting(self._versions[assignment.plan_id], assignment.created_at)
+        still = versions[-1:]
+        for version, following in pairwise(versions):
+            replaced_at = following.activated_at
+            assert replaced_at is not None
+            # Its last period is the one that was running then; had none begun, it never counted.
+            if replaced_at <= assignment.starts_at:
+                continue
+            if period_at(cycle_of(version, assignment), replaced_at, assignment.zone).end > since:
+                still.append(version)
+        return self._of_versions(still)
+
+    def _of_versions(self, versions: Iterable[PlanVersion]) -> set[int]:
+        found: set[int] = set()
+        for version in versions:
+            if version.pk not in self._items:
+                self._items[version.pk] = set(version.rates.values_list("product_item_id", flat=True))
+            found |= self._items[version.pk]
+        return found
 
 
-def check_assignment(assignment: Assignment, items: set[int], *, field: str) -> None:
-    """Raises ValidationError at `field` where another assignment of the customer prices one of `items` in the time of
-    this one, which need not be saved yet."""
-    others = Assignment.objects.filter(customer=assignment.customer_id).filter(
-        Q(ends_on=None) | Q(ends_on__gt=assignment.starts_on)
-    )
-    if assignment.ends_on is not None:
-        others = others.filter(starts_on__lt=assignment.ends_on)
-    for other in others.exclude(pk=assignment.pk).select_related("plan"):
-        if other.ends_on == other.starts_on:
+def check_assignment(
+    assignment: Assignment, items: set[int], beside: Sequence[Assignment], prices: Prices, *, field: str
+) -> None:
+    """Raises ValidationError at `field` where one of `beside`, the other assignments of the customer in the order of
+    their days, prices one of `items` in the time of this one, which need not be saved yet."""
+    for other in beside:
+        begins_in_time = assignment.ends_on is None or other.starts_on < assignment.ends_on
+        ends_in_time = other.ends_on is None or other.ends_on > assignment.starts_on
+        if not (begins_in_time and ends_in_time) or other.ends_on == other.starts_on:
             continue
         since = local_midnight(max(assignment.starts_on, other.starts_on), other.zone)
-        if shared := items & priced_items(other, since):
+        if shared := items & prices.of(other, since):
             item = ProductItem.objects.filter(pk__in=shared).first()
             raise ValidationError(
                 {field: f"{item} is already priced by {other.plan} from {day_words(other.starts_on)}; end that first."}
@@ -73,6 +98,7 @@ def check_version(version: PlanVersion) -> None:
         plan__versions__rates__product_item__in=items,
     )
     others = list(beside.select_related("customer", "plan").order_by("pk").distinct())
+    prices = Prices(other.plan_id for other in others)
     own_by_customer: dict[int, list[Assignment]] = defaultdict(list)
     for own in live.filter(plan=version.plan_id, customer__in={other.customer_id for other in others}):
         own_by_customer[own.customer_id].append(own)
@@ -80,7 +106,7 @@ def check_version(version: PlanVersion) -> None:
         for own in own_by_customer[other.customer_id]:
             start = max(now, own.starts_at, other.starts_at)
             ends = [end for end in (own.ends_at, other.ends_at) if end is not None]
-            if all(start < end for end in ends) and items & priced_items(other, start):
+            if all(start < end for end in ends) and items & prices.of(other, start):
                 raise ValidationError(
                     {
                         "product_item": f"{other.customer} is on {other.plan} too, which already prices an item that"

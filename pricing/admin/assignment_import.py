@@ -15,7 +15,7 @@ from pricing.assignment_import import COLUMNS, REQUIRED, Imported, ImportedRow, 
 from pricing.csv_text import CsvFault, CsvRow, read_rows
 from pricing.models import Assignment
 
-# Each assignment's invoice is made on the spot; more of them would outlast a request. The command takes them.
+# What one page shows. The command takes more.
 MOST_ROWS = 500
 MOST_BYTES = 1_000_000
 

@@ -43,6 +43,18 @@ def test_the_sweep_takes_in_discovered_customers_and_bills_them() -> None:
     assert not Customer.objects.filter(onboarded_at=None).exists()
 
 
+@pytest.mark.django_db
+def test_opening_stops_after_a_while_and_the_next_tick_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_plan("Basic", {make_meter(): STORY_RATE}, is_default=True)
+    for number in range(3):
+        make_customer(f"c{number}")
+    Invoice.objects.all().delete()
+    monkeypatch.setattr(tasks, "OPENING_SECONDS", 0)
+    for opened in (1, 2, 3, 3):
+        tasks.close_periods()
+        assert Invoice.objects.count() == opened
+
+
 class TestWaking:
     @pytest.fixture
     def broker(self):

@@ -11,7 +11,7 @@ from django.test import Client
 from invoices.models import Invoice
 from meters.models import Customer
 from pricing.models import Assignment, AssignmentLog, Plan
-from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on
+from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, run_sweep
 from tests.pricing.pages import faults, text, words
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("november")]
@@ -76,7 +76,10 @@ def test_rows_are_shown_first_and_then_stored(staff: Client, plan: Plan) -> None
         ("globex", plan.pk, date(2026, 12, 1), date(2027, 12, 1), "import"),
     ]
     assert set(AssignmentLog.objects.filter(source="import").values_list("actor", flat=True)) == {"staff"}
-    assert Invoice.objects.count() == 1
+    # A worker opens what has begun.
+    assert not Invoice.objects.exists()
+    run_sweep()
+    assert Invoice.objects.get().customer.key == "acme"
 
 
 def test_what_browsers_do_to_line_ends_changes_nothing(staff: Client, plan: Plan) -> None:
