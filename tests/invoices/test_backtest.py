@@ -87,8 +87,11 @@ class TestTheComparison:
         assert amounts(run(plan)) == [("acme", "2026-10-05 2026-11-01", Decimal(5), Decimal(40))]
 
     def test_is_between_bills_and_not_with_what_invoices_say(self, plan: Plan) -> None:
-        customer(plan, "acme", (OCTOBER, 6000), since=date(2026, 10, 1))
-        Invoice.objects.filter(period_end__lte=NOW).update(subtotal=1234, total=1234)
+        made = make_customer("acme")
+        send("acme", "ApiCalls", 6000, time=OCTOBER)
+        # Not closed yet: what is final nobody can change.
+        put_on(made, plan, date(2026, 10, 1))
+        assert Invoice.objects.filter(period_end__lte=NOW).update(subtotal=1234, total=1234) == 1
         assert [row[2] for row in amounts(run(plan))] == [5]
 
     def test_takes_each_period_by_the_version_it_had(self, plan: Plan, meter: Meter) -> None:

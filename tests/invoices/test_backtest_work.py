@@ -16,8 +16,7 @@ from django.utils import timezone
 
 from invoices import backtest, backtest_tasks
 from invoices.backtest import start_backtest, unattended, work_on
-from invoices.models import Backtest, BacktestRow, Invoice
-from invoices.services import recalculate
+from invoices.models import Backtest, BacktestRow
 from meters.models import Customer, Meter
 from pricing.models import Plan, Promotion
 from pricing.plans import discard_draft, draft_version, set_rate
@@ -182,7 +181,7 @@ class TestPromotions:
     def compared(self) -> list[tuple[Decimal, Decimal]]:
         started = start_backtest(plan=self.plan)
         assert not work_on(started.pk, seconds=60)
-        rows = BacktestRow.objects.filter(backtest=started).order_by("period_start")
+        rows = BacktestRow.objects.filter(backtest=started, customer=self.customer).order_by("period_start")
         return list(rows.values_list("amount_then", "amount_now"))
 
     def promote(self, **fields: object) -> None:
@@ -199,14 +198,16 @@ class TestPromotions:
         assert self.compared() == [(0, 32), (2, 40)]
 
     def test_a_cap_of_invoices_that_have_lines(self) -> None:
-        """The same when the invoices themselves had it taken off."""
+        """The same when the invoices themselves had it taken off, before they were final."""
+        self.customer = make_customer("other")
+        put_on(self.customer, self.plan, START)
+        for month in (START, LAST_MONTH):
+            send("other", "ApiCalls", 6000, time=tenth(month))
         self.promote(kind="amount", percent=None, amount=Decimal(100), currency="USD", cap=Decimal(8))
-        Invoice.objects.update(status="open", number="", finalized_at=None)
-        for invoice in Invoice.objects.order_by("period_start"):
-            recalculate(invoice.pk)
-        Invoice.objects.filter(period_start=tenth(START).replace(day=1)).update(
-            status="final", number="2026-1", finalized_at=timezone.now()
-        )
+        run_sweep()
+        run_sweep()
+        first = self.customer.invoices.earliest("period_start")
+        assert [line.amount for line in first.lines.filter(promotion__isnull=False)] == [-5]
         assert self.compared() == [(0, 32), (2, 40)]
 
 
