@@ -10,6 +10,7 @@ class InvoicesConfig(AppConfig):
     name = "invoices"
 
     def ready(self) -> None:
+        from invoices.signals import finalized, settled, voided
         from invoices.wake import wake
         from meters.signals import usage_changed
         from pricing.models import (
@@ -41,6 +42,10 @@ class InvoicesConfig(AppConfig):
             m2m_changed.connect(mark, sender=field.through, dispatch_uid="invoices.many_changed")
         pre_delete.connect(_version_going, sender=PlanVersion, dispatch_uid="invoices.version_going")
         usage_changed.connect(wake, dispatch_uid="invoices.usage_changed")
+        # Before whoever tells what a final invoice comes to.
+        finalized.connect(_draw_credits, dispatch_uid="invoices.draw_credits")
+        settled.connect(_give_credits_back, dispatch_uid="invoices.give_credits_back")
+        voided.connect(_give_credits_back, dispatch_uid="invoices.give_credits_back")
 
 
 def _assignment_saved(instance: Any, **_: Any) -> None:
@@ -53,6 +58,18 @@ def _version_going(instance: Any, **_: Any) -> None:
     from invoices.backtest import hold_backtests
 
     hold_backtests(instance)
+
+
+def _draw_credits(invoice: Any, now: Any, **_: Any) -> None:
+    from invoices.credits import draw_credits
+
+    draw_credits(invoice, now)
+
+
+def _give_credits_back(invoice: Any, now: Any, **_: Any) -> None:
+    from invoices.credits import give_back
+
+    give_back(invoice, now)
 
 
 def _item_changes(**_: Any) -> None:
