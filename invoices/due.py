@@ -39,7 +39,9 @@ def due_invoices(now: datetime, limit: int) -> list[int]:
 
 def uncovered_assignments(now: datetime, limit: int) -> list[Assignment]:
     """Assignments that have begun and lack an invoice for a period up to the one that `now` is in."""
-    invoices = Invoice.objects.filter(assignment=OuterRef("pk")).exclude(status=Invoice.Status.VOID)
+    # One that was void when it had a number has had its period, as `open_invoices` says.
+    invoices = Invoice.objects.filter(assignment=OuterRef("pk"), is_correction=False)
+    invoices = invoices.exclude(status=Invoice.Status.VOID, number="")
     uncovered = (
         Assignment.objects.alias(begins_at=_midnight("starts_on"), over_at=_midnight("ends_on") - MIDNIGHTS_APART)
         .filter(begins_at__lte=now)

@@ -255,7 +255,7 @@ def _write_lines(invoice: Invoice, computed: Draft) -> bool:
     InvoiceLine.objects.bulk_create(lines)
     if _taken_off(stored) != _taken_off(lines):
         # What a cap leaves to other invoices has changed.
-        _mark_others_stale(invoice)
+        mark_stale_beside(invoice)
     return True
 
 
@@ -267,7 +267,33 @@ def _taken_off(lines: Iterable[InvoiceLine]) -> dict[int, Decimal]:
     return {line.promotion_id: line.amount for line in lines if line.promotion_id is not None}
 
 
-def _mark_others_stale(invoice: Invoice) -> None:
+def open_again(old: Invoice, *, actor: str = "", now: datetime) -> Invoice:
+    """Another invoice for the period of a void one, by the usage and terms of now: in grace, which is over at once.
+
+    Call it with the customer locked, where the period has no invoice.
+    """
+    # It has the period that the assignment has: see `open_invoices`.
+    Assignment.objects.select_for_update(of=("self",)).get(pk=old.assignment_id)
+    invoice = Invoice.objects.create(
+        customer=old.customer,
+        assignment=old.assignment,
+        plan_version=old.plan_version,
+        status=Invoice.Status.GRACE,
+        period_start=old.period_start,
+        period_end=old.period_end,
+        closes_at=now,
+        time_zone=old.time_zone,
+        currency=old.currency,
+        replaces=old,
+    )
+    detail = {"plan_version": str(old.plan_version), "in_place_of": old.number}
+    InvoiceEvent.objects.create(invoice=invoice, kind="opened", actor=actor, detail=detail)
+    _recalculate(invoice, now)
+    mark_stale_beside(invoice)
+    return invoice
+
+
+def mark_stale_beside(invoice: Invoice) -> None:
     """Has the customer's other live invoices computed anew."""
     others = Invoice.objects.filter(customer_id=invoice.customer_id, status__in=Invoice.LIVE)
     others.exclude(pk=invoice.pk).update(is_stale=True)
@@ -306,7 +332,7 @@ def _finalize(invoice: Invoice, now: datetime) -> None:
     invoice.save()
     if invoice.lines.filter(promotion__isnull=False).exists():
         # What it took of a cap is now settled before any other invoice.
-        _mark_others_stale(invoice)
+        mark_stale_beside(invoice)
     detail = {"number": invoice.number, "total": str(invoice.total)}
     InvoiceEvent.objects.create(invoice=invoice, kind="finalized", detail=detail)
     finalized.send(sender=None, invoice=invoice, now=now)
