@@ -1,7 +1,7 @@
 """Making buckets and distinct values anew from the events: after a void, and where a check found a difference."""
 
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -45,8 +45,22 @@ def rebuild(hours: Collection[Hour], days: Collection[Day]) -> None:
                 "hours": array(hour.isoformat() for _, _, hour in hours),
             },
         )
-    customers = sorted({customer for customer, _, _ in (*hours, *days)})
+    oldest = _oldest(hours, days)
+    customers = sorted(oldest)
     if customers:
-        raised = {"customers": array(str(customer) for customer in customers), "at": timezone.now()}
+        raised = {
+            "customers": array(str(customer) for customer in customers),
+            "oldest": array(oldest[customer].isoformat() for customer in customers),
+            "at": timezone.now(),
+        }
         execute(sql.RAISE_VERSIONS, raised)
         transaction.on_commit(lambda: usage_changed.send(sender=None, customer_ids=customers), robust=True)
+
+
+def _oldest(hours: Collection[Hour], days: Collection[Day]) -> dict[int, datetime]:
+    """When the oldest of these begins, by customer."""
+    oldest: dict[int, datetime] = {}
+    midnights = ((customer, datetime.combine(day, time(), UTC)) for customer, _, day in days)
+    for customer, begins in (*((customer, hour) for customer, _, hour in hours), *midnights):
+        oldest[customer] = min(begins, oldest.get(customer, begins))
+    return oldest

@@ -105,12 +105,13 @@ bucket AS (
         last_sequence = CASE WHEN (excluded.last_at, excluded.last_sequence) > (b.last_at, b.last_sequence)
                              THEN excluded.last_sequence ELSE b.last_sequence END,
         last_at = greatest(b.last_at, excluded.last_at)
-    RETURNING customer_id
+    RETURNING customer_id, hour
 ),
 version AS (
-    INSERT INTO meters_usageversion AS v (customer_id, version, changed_at)
-    SELECT DISTINCT customer_id, 1, %(received_at)s::timestamptz FROM bucket ORDER BY 1
-    ON CONFLICT (customer_id) DO UPDATE SET version = v.version + 1, changed_at = excluded.changed_at
+    INSERT INTO meters_usageversion AS v (customer_id, version, changed_at, oldest_at)
+    SELECT customer_id, 1, %(received_at)s::timestamptz, min(hour) FROM bucket GROUP BY 1 ORDER BY 1
+    ON CONFLICT (customer_id) DO UPDATE SET
+        version = v.version + 1, changed_at = excluded.changed_at, oldest_at = least(v.oldest_at, excluded.oldest_at)
 )
 SELECT (SELECT count(*) FROM fresh),
        CASE WHEN (SELECT count(*) FROM fresh) < %(count)s THEN (SELECT array_agg(i) FROM fresh) END

@@ -148,10 +148,14 @@ found AS (
 SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM found)
 """
 
-# Raises the usage versions of these customers. Uses the primary keys of meters_customer and meters_usageversion.
+# Raises the usage versions of these customers, with the time of the oldest thing that changed for each (parallel
+# arrays). Uses the primary keys of meters_customer and meters_usageversion.
 RAISE_VERSIONS = """
-INSERT INTO meters_usageversion AS v (customer_id, version, changed_at)
-SELECT c.id, 1, %(at)s::timestamptz FROM meters_customer AS c WHERE c.id = ANY (%(customers)s::int[]) ORDER BY 1
-ON CONFLICT (customer_id) DO UPDATE SET version = v.version + 1, changed_at = excluded.changed_at
+INSERT INTO meters_usageversion AS v (customer_id, version, changed_at, oldest_at)
+SELECT c.id, 1, %(at)s::timestamptz, t.oldest_at
+FROM unnest(%(customers)s::int[], %(oldest)s::timestamptz[]) AS t (customer_id, oldest_at)
+JOIN meters_customer AS c ON c.id = t.customer_id ORDER BY 1
+ON CONFLICT (customer_id) DO UPDATE SET
+    version = v.version + 1, changed_at = excluded.changed_at, oldest_at = least(v.oldest_at, excluded.oldest_at)
 RETURNING customer_id
 """

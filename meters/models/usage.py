@@ -129,3 +129,5 @@ class UsageVersion(models.Model):
     )
     version = models.BigIntegerField()
     changed_at = models.DateTimeField()
+    # The beginning of the oldest hour that has changed since `meters.settling.take_oldest` took it; none has: null.
+    oldest_at = models.DateTimeField(null=True)
