@@ -8,6 +8,7 @@ from django.utils import timezone
 from meters.models import Meter
 from pricing.deriving import derive, draft_after, freeze
 from pricing.drafts import check_rate, remove_fee, remove_rate, set_fee, set_rate, set_terms
+from pricing.locks_sql import DEFAULT_PLAN_LOCK
 from pricing.models import Plan, PlanVersion, ProductItem
 from pricing.overlaps import check_version
 from pricing.version_choice import active_version, version_for
@@ -93,7 +94,7 @@ def set_default(plan: Plan, *, is_default: bool) -> None:
         raise ValidationError({"is_default": f"{plan.key} is a plan of {plan.customer} only."})
     # One at a time: two rows change, and which one is the default before is only known to whoever comes next.
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('pricing_plan default'))")
+        cursor.execute(DEFAULT_PLAN_LOCK)
     # Both rows in the order in which others take them.
     list(Plan.objects.select_for_update(no_key=True).filter(Q(pk=plan.pk) | Q(is_default=True)).order_by("pk"))
     if is_default:
