@@ -1,6 +1,8 @@
 """What a customer's invoice gets off, and its taxes."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from django.db.models import F, Q, Sum
@@ -10,7 +12,8 @@ from invoices.pricing_of import priced_version
 from invoices.subjects import Subject, trial_ends
 from meters.periods import local_midnight
 from pricing.models import AppliedPromotion, Promotion
-from pricing.taxes import tax_rates_of
+from pricing.money import total_of
+from pricing.taxes import tax_rates_of_all
 from pricing.terms import PromotionTerms, TaxTerms
 
 ZERO = Decimal(0)
@@ -18,14 +21,25 @@ ZERO = Decimal(0)
 
 def subject_of(invoice: Invoice) -> Subject:
     """The subject of an invoice, with its customer's promotions and taxes as they are now."""
-    return Subject(
-        customer=invoice.customer,
-        assignment=invoice.assignment,
-        priced=priced_version(invoice.plan_version),
-        period=invoice.period,
-        promotions=promotions_of(invoice),
-        taxes=tuple(TaxTerms(rate.pk, rate.name, rate.percent) for rate in tax_rates_of(invoice.customer)),
-    )
+    (subject,) = subjects_of([invoice])
+    return subject
+
+
+def subjects_of(invoices: Sequence[Invoice]) -> list[Subject]:
+    """The subjects of these invoices, in order, in as many statements as for one."""
+    promotions = promotions_of_all(invoices)
+    taxes = tax_rates_of_all({invoice.customer_id for invoice in invoices})
+    return [
+        Subject(
+            customer=invoice.customer,
+            assignment=invoice.assignment,
+            priced=priced_version(invoice.plan_version),
+            period=invoice.period,
+            promotions=some,
+            taxes=tuple(TaxTerms(rate.pk, rate.name, rate.percent) for rate in taxes[invoice.customer_id]),
+        )
+        for invoice, some in zip(invoices, promotions, strict=True)
+    ]
 
 
 def promotions_of(invoice: Invoice) -> tuple[PromotionTerms, ...]:
@@ -35,29 +49,56 @@ def promotions_of(invoice: Invoice) -> tuple[PromotionTerms, ...]:
     periods of its assignment that have it, where only some do. Of a cap there is left what other invoices have not
     taken: those for earlier periods, and final ones.
     """
-    candidates = (
-        AppliedPromotion.objects.filter(customer_id=invoice.customer_id)
+    (promotions,) = promotions_of_all([invoice])
+    return promotions
+
+
+def promotions_of_all(invoices: Sequence[Invoice]) -> list[tuple[PromotionTerms, ...]]:
+    """What `promotions_of` answers for each of these invoices, in order, in as many statements as for one."""
+    candidates: dict[int, list[AppliedPromotion]] = defaultdict(list)
+    for applied in (
+        AppliedPromotion.objects.filter(customer__in={invoice.customer_id for invoice in invoices})
         .filter(Q(ends_on=None) | Q(ends_on__gt=F("starts_on")))
         .select_related("promotion")
         .prefetch_related("promotion__product_items")
         .order_by("promotion__position", "promotion_id", "id")
-    )
-    found = [one for one in candidates if _has_a_day(one, invoice) and _is_in_its_currency(one.promotion, invoice)]
-    if any(one.promotion.periods is not None for one in found):
-        earlier = _earlier_charged(invoice)
-        found = [one for one in found if _is_one_of_the_first(one, earlier)]
-    taken = _taken([one for one in found if one.promotion.cap is not None], invoice)
-    return tuple(
-        PromotionTerms(
-            id=one.pk,
-            name=one.promotion.name,
-            percent=one.promotion.percent,
-            amount=one.promotion.amount,
-            product_item_ids=frozenset(item.pk for item in one.promotion.product_items.all()),
-            left=None if one.promotion.cap is None else max(one.promotion.cap - taken.get(one.pk, ZERO), ZERO),
+    ):
+        candidates[applied.customer_id].append(applied)
+    found = [
+        [
+            one
+            for one in candidates[invoice.customer_id]
+            if _has_a_day(one, invoice) and _is_in_its_currency(one.promotion, invoice)
+        ]
+        for invoice in invoices
+    ]
+    counted = [
+        invoice
+        for invoice, some in zip(invoices, found, strict=True)
+        if any(one.promotion.periods is not None for one in some)
+    ]
+    if counted:
+        earlier = _earlier_charged(counted)
+        found = [
+            [one for one in some if _is_one_of_the_first(one, earlier.get(_place(invoice), ()))]
+            for invoice, some in zip(invoices, found, strict=True)
+        ]
+    capped = {one.pk for some in found for one in some if one.promotion.cap is not None}
+    taken = _Taken(capped)
+    return [
+        tuple(
+            PromotionTerms(
+                id=one.pk,
+                name=one.promotion.name,
+                percent=one.promotion.percent,
+                amount=one.promotion.amount,
+                product_item_ids=frozenset(item.pk for item in one.promotion.product_items.all()),
+                left=None if one.promotion.cap is None else max(one.promotion.cap - taken.of(one, invoice), ZERO),
+            )
+            for one in some
         )
-        for one in found
-    )
+        for invoice, some in zip(invoices, found, strict=True)
+    ]
 
 
 def _has_a_day(applied: AppliedPromotion, invoice: Invoice) -> bool:
@@ -72,14 +113,30 @@ def _is_in_its_currency(promotion: Promotion, invoice: Invoice) -> bool:
     return not in_money or promotion.currency == invoice.currency
 
 
-def _earlier_charged(invoice: Invoice) -> list[Invoice]:
-    """The earlier invoices of the assignment that have a day after the trial: one in which nothing is charged uses up
-    no period of a promotion."""
-    charged_from = trial_ends([invoice.assignment])[invoice.assignment.pk]
-    earlier = Invoice.objects.filter(
-        assignment=invoice.assignment_id, period_start__lt=invoice.period_start, period_end__gt=charged_from
-    )
-    return list(earlier.exclude(status=Invoice.Status.VOID))
+# An invoice by its assignment and the beginning of its period.
+Place = tuple[int, datetime]
+
+
+def _place(invoice: Invoice) -> Place:
+    return invoice.assignment_id, invoice.period_start
+
+
+def _earlier_charged(invoices: Sequence[Invoice]) -> dict[Place, list[Invoice]]:
+    """For each invoice the earlier ones of its assignment that have a day after the trial: one in which nothing is
+    charged uses up no period of a promotion."""
+    assignments = {invoice.assignment_id: invoice.assignment for invoice in invoices}
+    charged_from = trial_ends(list(assignments.values()))
+    by_assignment: dict[int, list[Invoice]] = defaultdict(list)
+    stored = Invoice.objects.filter(assignment__in=assignments, is_correction=False).exclude(status=Invoice.Status.VOID)
+    for one in stored.only("assignment_id", "period_start", "period_end", "time_zone"):
+        if one.period_end > charged_from[one.assignment_id]:
+            by_assignment[one.assignment_id].append(one)
+    return {
+        _place(invoice): [
+            one for one in by_assignment[invoice.assignment_id] if one.period_start < invoice.period_start
+        ]
+        for invoice in invoices
+    }
 
 
 def _is_one_of_the_first(applied: AppliedPromotion, earlier: Sequence[Invoice]) -> bool:
@@ -87,17 +144,23 @@ def _is_one_of_the_first(applied: AppliedPromotion, earlier: Sequence[Invoice]) 
     return periods is None or sum(_has_a_day(applied, invoice) for invoice in earlier) < periods
 
 
-def _taken(capped: Sequence[AppliedPromotion], invoice: Invoice) -> dict[int, Decimal]:
-    """What other invoices have taken of these caps, by applied promotion."""
-    if not capped:
-        return {}
-    before = Q(invoice__period_start__lt=invoice.period_start) | Q(
-        invoice__period_start=invoice.period_start, invoice__lt=invoice.pk
-    )
-    lines = (
-        InvoiceLine.objects.filter(before | Q(invoice__status=Invoice.Status.FINAL), promotion__in=capped)
-        .exclude(invoice__status=Invoice.Status.VOID)
-        .exclude(invoice=invoice.pk)
-    )
-    sums = lines.order_by().values_list("promotion").annotate(taken=Sum("amount"))
-    return {applied: -amount for applied, amount in sums}
+class _Taken:
+    """What invoices have taken of the caps of these applied promotions."""
+
+    def __init__(self, capped: Collection[int]) -> None:
+        self.sums: dict[int, list[tuple[datetime, int, str, Decimal]]] = defaultdict(list)
+        if not capped:
+            return
+        lines = InvoiceLine.objects.filter(promotion__in=capped).exclude(invoice__status=Invoice.Status.VOID)
+        about = ("promotion", "invoice__period_start", "invoice", "invoice__status")
+        for applied, *taken in lines.order_by().values_list(*about).annotate(taken=Sum("amount")):
+            self.sums[applied].append(tuple(taken))
+
+    def of(self, applied: AppliedPromotion, invoice: Invoice) -> Decimal:
+        """What others have taken of it that come before the invoice: those for earlier periods, and final ones."""
+        return total_of(
+            amount
+            for start, other, status, amount in self.sums[applied.pk]
+            if other != invoice.pk
+            and (status == Invoice.Status.FINAL or (start, other) < (invoice.period_start, invoice.pk))
+        ).copy_negate()

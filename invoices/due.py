@@ -17,16 +17,21 @@ CLOCK_STEP = timedelta(minutes=3)
 MIDNIGHTS_APART = timedelta(hours=3)
 
 
-def stale_invoices(limit: int, *, now: datetime | None = None) -> list[int]:
-    """Ids of live invoices that usage, something else or the clock has overtaken. This comparison is the whole queue.
+def stale(now: datetime) -> Q:
+    """Which live invoices usage, something else or the clock has overtaken. This comparison is the whole queue.
 
     Uses invoice_live_customer and the primary key of meters_usageversion.
     """
     overtaken = UsageVersion.objects.filter(customer_id=OuterRef("customer_id"), version__gt=OuterRef("usage_version"))
-    outlived = Q(follows_clock=True, computed_at__lte=(now or timezone.now()) - CLOCK_STEP)
-    live = Invoice.objects.filter(status__in=Invoice.LIVE)
-    stale = live.filter(Q(is_stale=True) | outlived | Exists(overtaken))
-    return list(stale.order_by("id").values_list("id", flat=True)[:limit])
+    outlived = Q(follows_clock=True, computed_at__lte=now - CLOCK_STEP)
+    return Q(is_stale=True) | outlived | Q(Exists(overtaken))
+
+
+def stale_invoices(limit: int, *, now: datetime | None = None) -> list[int]:
+    """Ids of live invoices that are stale. Those that were computed longest ago come first, so that none waits for ever
+    where usage of many comes in all the time."""
+    live = Invoice.objects.filter(stale(now or timezone.now()), status__in=Invoice.LIVE)
+    return list(live.order_by(F("computed_at").asc(nulls_first=True), "id").values_list("id", flat=True)[:limit])
 
 
 def due_invoices(now: datetime, limit: int) -> list[int]:

@@ -6,7 +6,6 @@ an invoice holds its customer: what one invoice takes of a promotion's cap, or p
 
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -14,15 +13,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from invoices.addressee import addressee_of
-from invoices.adjustments import subject_of
-from invoices.computing import compute
-from invoices.drafting import Draft
-from invoices.locking import PARTS, lock_customer, lock_invoice
-from invoices.models import Invoice, InvoiceEvent, InvoiceLine
+from invoices.due import stale
+from invoices.locking import PARTS, lock_customer, lock_invoice, lock_live
+from invoices.models import Invoice, InvoiceEvent
 from invoices.numbering import next_number
 from invoices.policy import due_date, grace_time
+from invoices.recalculating import mark_others_stale, rewrite
 from invoices.settlement import refresh
-from invoices.signals import finalized, recalculated
+from invoices.signals import finalized
 from meters.cycles import period_at
 from meters.models import Customer
 from meters.periods import Period, local_date, local_midnight
@@ -193,78 +191,19 @@ def recalculate(invoice_id: int, *, now: datetime | None = None) -> bool:
     return invoice.is_live and _recalculate(invoice, now)
 
 
+@transaction.atomic
+def recalculate_many(invoice_ids: Iterable[int], *, now: datetime | None = None, stale_only: bool = False) -> set[int]:
+    """Computes those of these invoices that are live anew, in as many statements as one; answers the ids of those whose
+    lines changed. All or none: raises what computing one of them raises.
+
+    `stale_only` leaves out what somebody else has brought up to date since the ids were found.
+    """
+    now = now or timezone.now()
+    return rewrite(lock_live(invoice_ids, stale(now) if stale_only else Q()), now)
+
+
 def _recalculate(invoice: Invoice, now: datetime) -> bool:
-    [computed] = compute([subject_of(invoice)], now=now)
-    changed = _write_lines(invoice, computed.draft)
-    invoice.subtotal = computed.draft.subtotal
-    invoice.total = computed.draft.total
-    invoice.usage_version = computed.version
-    invoice.usage_at = computed.at
-    invoice.is_stale = False
-    invoice.follows_clock = computed.follows_clock
-    invoice.computed_at = now
-    invoice.save(
-        update_fields=["subtotal", "total", "usage_version", "usage_at", "is_stale", "follows_clock", "computed_at"]
-    )
-    recalculated.send(sender=None, invoice=invoice, now=now)
-    return changed
-
-
-# What a line says; two computations with equal contents are the same bill.
-_CONTENT = (
-    "position",
-    "kind",
-    "product_item_id",
-    "fee_key",
-    "promotion_id",
-    "tax_rate_id",
-    "name",
-    "unit",
-    "where",
-    "quantity",
-    "amount",
-    "rate",
-    "steps",
-)
-
-
-def _write_lines(invoice: Invoice, computed: Draft) -> bool:
-    lines = [
-        InvoiceLine(
-            invoice=invoice,
-            position=position,
-            kind=line.kind,
-            product_item_id=line.product_item_id,
-            fee_key=line.fee_key,
-            promotion_id=line.promotion_id,
-            tax_rate_id=line.tax_rate_id,
-            name=line.name,
-            unit=line.unit,
-            where={name: list(texts) for name, texts in line.where.items()},
-            quantity=line.quantity,
-            amount=line.amount,
-            rate=line.rate.parameters() if line.rate else None,
-            steps=[step.to_dict() for step in line.steps],
-        )
-        for position, line in enumerate(computed.lines, start=1)
-    ]
-    stored = list(invoice.lines.order_by("position").only("invoice_id", *_CONTENT))
-    if [_content(line) for line in stored] == [_content(line) for line in lines]:
-        return False
-    invoice.lines.all().delete()
-    InvoiceLine.objects.bulk_create(lines)
-    if _taken_off(stored) != _taken_off(lines):
-        # What a cap leaves to other invoices has changed.
-        mark_stale_beside(invoice)
-    return True
-
-
-def _content(line: InvoiceLine) -> tuple[object, ...]:
-    return tuple(getattr(line, name) for name in _CONTENT)
-
-
-def _taken_off(lines: Iterable[InvoiceLine]) -> dict[int, Decimal]:
-    return {line.promotion_id: line.amount for line in lines if line.promotion_id is not None}
+    return bool(rewrite([invoice], now))
 
 
 def open_again(old: Invoice, *, actor: str = "", now: datetime) -> Invoice:
@@ -295,8 +234,7 @@ def open_again(old: Invoice, *, actor: str = "", now: datetime) -> Invoice:
 
 def mark_stale_beside(invoice: Invoice) -> None:
     """Has the customer's other live invoices computed anew."""
-    others = Invoice.objects.filter(customer_id=invoice.customer_id, status__in=Invoice.LIVE)
-    others.exclude(pk=invoice.pk).update(is_stale=True)
+    mark_others_stale([invoice])
 
 
 @transaction.atomic
@@ -324,7 +262,7 @@ def _finalize(invoice: Invoice, now: datetime) -> None:
     invoice.customer_address = addressee.address
     invoice.customer_tax_id = addressee.tax_id
     invoice.tax_note = addressee.note
-    invoice.plan_name = str(invoice.plan_version.plan)
+    invoice.plan_name = invoice.plan_version.plan.public_name
     invoice.number = next_number(now)
     invoice.finalized_at = now
     invoice.due_on = due_date(invoice, local_date(now, invoice.zone))

@@ -1,10 +1,11 @@
 """Taxes: the rates there are, whom they are charged to, and what else an invoice says of its customer."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Prefetch
 from django.utils import timezone
 
 from meters.models import Customer
@@ -21,11 +22,22 @@ HIGHEST = 1000
 def tax_rates_of(customer: Customer) -> list[TaxRate]:
     """What a customer's invoices are taxed with: its own rates, or else those that are for everybody, and none where
     it is exempt. Retired rates are no longer charged."""
-    profile = BillingProfile.objects.filter(customer=customer).first()
-    if profile is not None and profile.tax_exempt:
-        return []
-    own = list(profile.tax_rates.filter(retired_at=None)) if profile is not None else []
-    return own or list(TaxRate.objects.filter(is_default=True, retired_at=None))
+    return tax_rates_of_all([customer.pk])[customer.pk]
+
+
+def tax_rates_of_all(customers: Collection[int]) -> dict[int, list[TaxRate]]:
+    """What `tax_rates_of` answers for each of these customers, by its id, in as many statements as for one."""
+    rates = Prefetch("tax_rates", TaxRate.objects.filter(retired_at=None), to_attr="charged")
+    profiles: dict[int, Any] = {
+        profile.customer_id: profile
+        for profile in BillingProfile.objects.filter(customer__in=customers).prefetch_related(rates)
+    }
+    found: dict[int, list[TaxRate]] = {
+        customer: [] if profile.tax_exempt else profile.charged for customer, profile in profiles.items()
+    }
+    others = {one for one in customers if one not in profiles or not (profiles[one].tax_exempt or found[one])}
+    for_everybody = list(TaxRate.objects.filter(is_default=True, retired_at=None)) if others else []
+    return found | dict.fromkeys(others, for_everybody)
 
 
 @transaction.atomic
