@@ -14,10 +14,12 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
+from django.template.response import SimpleTemplateResponse
 from django_htmx.middleware import HtmxMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 API = "/v1/"
+EVENTS = "/v1/events"
 # The pages among the API's addresses.
 API_PAGES = ("/v1/docs",)
 
@@ -30,6 +32,26 @@ def no_store(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[H
         if request.path_info.startswith(API):
             response["Cache-Control"] = "no-store, private"
         return response
+
+    return middleware
+
+
+def straight_to_events(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Takes events that come in straight to their view, past the layers behind this one and the search through the
+    addresses. With an Idempotency-Key they take the usual way, where it is looked at."""
+    # Here, as the models that it uses are not there before the apps are.
+    from meters.api.events import EventsView
+
+    view = EventsView.as_view()
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if request.path_info == EVENTS and request.method == "POST" and "HTTP_IDEMPOTENCY_KEY" not in request.META:
+            response: HttpResponse = view(request)
+            # A refusal is REST framework's, and not written out yet.
+            if isinstance(response, SimpleTemplateResponse):
+                response.render()
+            return response
+        return get_response(request)
 
     return middleware
 

@@ -88,6 +88,7 @@ MIDDLEWARE = [
     "config.middleware.no_store",
     "config.middleware.Sessions",
     "django.middleware.common.CommonMiddleware",
+    "config.middleware.straight_to_events",
     "config.middleware.Csrf",
     "config.middleware.Users",
     "config.middleware.Messages",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class ApiKeyAuthentication(BaseAuthentication):
     """Answers `(None, ApiKey)`: a key stands for a server, not for a person."""
 
-    def authenticate(self, request: Request) -> tuple[None, ApiKey] | None:
+    def authenticate(self, request: Request | HttpRequest) -> tuple[None, ApiKey] | None:
         text = sent_key(request)
         if text is None:
             return None
@@ -37,10 +37,11 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 def sent_key(request: Request | HttpRequest) -> str | None:
-    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    meta: dict[str, str] = request.META
+    scheme, _, text = meta.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer" and text.strip():
         return text.strip()
-    return request.headers.get("X-API-KEY") or None
+    return meta.get("HTTP_X_API_KEY") or None
 
 
 class HasScope(BasePermission):
@@ -51,8 +52,8 @@ class HasScope(BasePermission):
     set, in `customer_keys`; such a view asks `customer_of(request)` and answers with that customer's data alone.
     """
 
-    def has_permission(self, request: Request, view: "APIView") -> bool:
-        key = request.auth
+    def has_permission(self, request: Request | HttpRequest, view: "APIView") -> bool:
+        key = getattr(request, "auth", None)
         if not isinstance(key, ApiKey):
             return False
         scope = needed_scope(request.method or "", view)
@@ -73,7 +74,7 @@ def needed_scope(method: str, view: Any) -> str:
     return scopes.get(method) or (ApiKey.Scope.READ.value if reading else ApiKey.Scope.WRITE.value)
 
 
-def _serves_customer_keys(request: Request, view: Any) -> bool:
+def _serves_customer_keys(request: Request | HttpRequest, view: Any) -> bool:
     served = getattr(view, "customer_keys", ())
     method = "GET" if request.method == "HEAD" else request.method
     return method in served or getattr(view, "action", None) in served

@@ -30,8 +30,8 @@ def read_body(request: Request) -> bytes:
         raise _no_length()
     if declared_length(request) > limit:
         raise _too_large(limit)
-    body: bytes = request._request.read()
-    match request.headers.get("Content-Encoding", "identity").strip().lower():
+    body: bytes = request.read()
+    match request.META.get("HTTP_CONTENT_ENCODING", "identity").strip().lower():
         case "identity" | "":
             # JSON never begins like this, so what does is gzip that does not say so.
             return _gunzip(body, limit) if body.startswith(GZIP_MAGIC) else body
@@ -44,7 +44,7 @@ def read_body(request: Request) -> bytes:
 def declared_length(request: Request | HttpRequest) -> int:
     """The length of the body, which nothing is read beyond. Raises a Problem: 411 where there is none."""
     text = request.META.get("CONTENT_LENGTH") or "0"
-    if request.headers.get("Transfer-Encoding"):
+    if request.META.get("HTTP_TRANSFER_ENCODING"):
         raise _no_length()
     return int(text) if text.isdigit() else 0
 

@@ -6,8 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.urls import reverse
 from rest_framework.test import APIClient
 
+from config import middleware
 from meters.models import Event
 from tests.factories import json_event as one
 from tests.factories import make_meter
@@ -205,3 +207,15 @@ class TestEvents:
         self.post(client, one())
         with django_assert_num_queries(0):  # the key is remembered; the statement is prepared, past Django's log
             assert self.post(client, [one() for _ in range(100)]).json()["accepted"] == 100
+
+    def test_the_short_way_answers_as_the_long_one(self, api) -> None:
+        """With an Idempotency-Key a call passes all layers; without one it goes straight to the view."""
+        assert reverse("events") == middleware.EVENTS
+        client = api("ingest")
+        for body in (b"{", json.dumps(one(id="1")).encode(), json.dumps([one(meter="Nope")]).encode()):
+            short, long = self.post(client, body), self.post(client, body, HTTP_IDEMPOTENCY_KEY="1")
+            del short["Content-Length"], long["Content-Length"]  # the second time it is a duplicate
+            assert (short.status_code, dict(short.headers)) == (long.status_code, dict(long.headers))
+        refused = [self.post(APIClient(), one(), **more) for more in ({}, {"HTTP_IDEMPOTENCY_KEY": "2"})]
+        assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(401, "not_authenticated")] * 2
+        assert dict(refused[0].headers) == dict(refused[1].headers)
