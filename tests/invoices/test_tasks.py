@@ -3,33 +3,32 @@
 import pytest
 import redis
 from django.conf import settings
+from django.utils import timezone
 
-from invoices import services, tasks, wake
+from invoices import due, pricing_of, tasks, wake
 from invoices.models import Invoice
 from meters.models import Customer
+from pricing.models import Rate
 from tests import servers
-from tests.factories import STORY_RATE, live_invoice, make_customer, make_meter, make_plan, send
+from tests.factories import STORY_RATE, live_invoice, make_customer, make_meter, make_plan, put_on, send
 
 
 @pytest.mark.django_db
-def test_one_that_fails_holds_up_no_other(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    make_plan("Basic", {make_meter(): STORY_RATE}, is_default=True)
-    poison, healthy = make_customer("a-poison"), make_customer("b-healthy")
-    for customer in (poison, healthy):
+@pytest.mark.parametrize("bad", range(5))
+def test_one_that_fails_holds_up_no_other(bad: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Wherever it stands in the chunk."""
+    meter = make_meter()
+    good, broken = make_plan("Good", {meter: STORY_RATE}), make_plan("Broken", {meter: STORY_RATE})
+    customers = [make_customer(f"c{number}") for number in range(5)]
+    for number, customer in enumerate(customers):
+        put_on(customer, broken if number == bad else good, timezone.now().date())
         send(customer.key, "ApiCalls", 5001)
-    bad = live_invoice(poison).pk
-    real = services.recalculate
-
-    def recalculate(pk: int) -> bool:
-        if pk == bad:
-            raise RuntimeError("cannot be computed")
-        return real(pk)
-
-    monkeypatch.setattr(services, "recalculate", recalculate)
-    recalculate.__name__ = "recalculate"
+    Rate.objects.filter(plan_version__plan=broken).update(parameters={"model": "unheard of"})
+    pricing_of.forget()
     tasks.sweep()
-    assert live_invoice(healthy).total == 5
-    assert "cannot be computed" in caplog.text
+    assert [live_invoice(customer).total for customer in customers] == [0 if n == bad else 5 for n in range(5)]
+    assert f"recalculation failed for invoice {live_invoice(customers[bad]).pk}" in caplog.text
+    assert due.stale_invoices(10) == [live_invoice(customers[bad]).pk]
 
 
 @pytest.mark.django_db
