@@ -2,10 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import DateTimeField, Exists, F, Func, OuterRef, Q
+from django.db.models import DateTimeField, Exists, F, Func, OuterRef, Q, Value
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from invoices.models import Invoice
+from invoices.policy import billing_policy
 from meters.models import UsageVersion
 from pricing.models import Assignment
 
@@ -35,11 +38,18 @@ def stale_invoices(limit: int, *, now: datetime | None = None) -> list[int]:
 
 
 def due_invoices(now: datetime, limit: int) -> list[int]:
-    """Ids of invoices whose period, or grace time, is over, oldest first. Uses invoice_live_end."""
+    """Ids of invoices whose period, or grace time, is over, oldest first, but those that staff hold or are to approve
+    first. Uses invoice_live_end."""
     over = Q(status=Invoice.Status.OPEN, period_end__lte=now)
-    grace_over = Q(status=Invoice.Status.GRACE, closes_at__lte=now)
+    grace_over = Q(status=Invoice.Status.GRACE, closes_at__lte=now, held_at=None) & ~lacks_approval()
     due = Invoice.objects.filter(over | grace_over).order_by("period_end", "id")
     return list(due.values_list("id", flat=True)[:limit])
+
+
+def lacks_approval() -> Q:
+    """Which live invoices lack the approval that they need by the policy of now."""
+    needed = Coalesce(F("plan_version__plan__billing_policy__needs_approval"), Value(billing_policy().needs_approval))
+    return Q(approved_at=None) & Q(Exact(needed, True))
 
 
 def uncovered_assignments(now: datetime, limit: int) -> list[Assignment]:

@@ -17,7 +17,7 @@ from invoices.due import stale
 from invoices.locking import PARTS, lock_customer, lock_invoice, lock_live
 from invoices.models import Invoice, InvoiceEvent
 from invoices.numbering import next_number
-from invoices.policy import due_date, grace_time
+from invoices.policy import due_date, grace_time, needs_approval
 from invoices.recalculating import mark_others_stale, rewrite
 from invoices.settlement import refresh
 from invoices.signals import finalized
@@ -108,7 +108,9 @@ def follow_assignment(assignment: Assignment, *, now: datetime | None = None) ->
             invoice.period_end = wanted
             invoice.closes_at = max(wanted, now) + grace_time(assignment.plan)
             invoice.status = Invoice.Status.OPEN if now < wanted else invoice.status
-        invoice.save(update_fields=["period_end", "closes_at", "status"])
+            # Whoever approved it saw another period.
+            invoice.approved_at, invoice.approved_by = None, ""
+        invoice.save(update_fields=["period_end", "closes_at", "status", "approved_at", "approved_by"])
         if invoice.is_live:
             _recalculate(invoice, now)
     _mark_siblings_stale(assignment)
@@ -239,24 +241,40 @@ def mark_stale_beside(invoice: Invoice) -> None:
 
 @transaction.atomic
 def close(invoice_id: int, *, now: datetime | None = None) -> Invoice:
-    """Takes an invoice whose period is over one step on: to grace, and to final once the grace time is over too.
+    """Takes an invoice whose period is over one step on: to grace, and to final once the grace time is over too, unless
+    staff hold it or are to approve it first.
 
     Becoming final computes it a last time, takes the next number and freezes it. Two workers that close the same
     invoice wait for each other on its row; the second finds nothing left to do.
     """
     now = now or timezone.now()
     invoice = lock_invoice(invoice_id)
+    _end_period(invoice, now)
+    if invoice.status == Invoice.Status.GRACE and now >= invoice.closes_at and _may_be_final(invoice):
+        close_now(invoice, now=now)
+    return invoice
+
+
+def close_now(invoice: Invoice, *, now: datetime, actor: str = "") -> Invoice:
+    """Makes a live invoice final whose period is over. Call it with the invoice and its customer locked."""
+    _end_period(invoice, now)
+    _recalculate(invoice, now)
+    _finalize(invoice, now, actor)
+    return invoice
+
+
+def _end_period(invoice: Invoice, now: datetime) -> None:
     if invoice.status == Invoice.Status.OPEN and now >= invoice.period_end:
         invoice.status = Invoice.Status.GRACE
         invoice.save(update_fields=["status"])
         InvoiceEvent.objects.create(invoice=invoice, kind="grace")
-    if invoice.status == Invoice.Status.GRACE and now >= invoice.closes_at:
-        _recalculate(invoice, now)
-        _finalize(invoice, now)
-    return invoice
 
 
-def _finalize(invoice: Invoice, now: datetime) -> None:
+def _may_be_final(invoice: Invoice) -> bool:
+    return invoice.held_at is None and (invoice.approved_at is not None or not needs_approval(invoice))
+
+
+def _finalize(invoice: Invoice, now: datetime, actor: str) -> None:
     addressee = addressee_of(invoice)
     invoice.customer_name = addressee.name
     invoice.customer_address = addressee.address
@@ -272,7 +290,7 @@ def _finalize(invoice: Invoice, now: datetime) -> None:
         # What it took of a cap is now settled before any other invoice.
         mark_stale_beside(invoice)
     detail = {"number": invoice.number, "total": str(invoice.total)}
-    InvoiceEvent.objects.create(invoice=invoice, kind="finalized", detail=detail)
+    InvoiceEvent.objects.create(invoice=invoice, kind="finalized", actor=actor[:150], detail=detail)
     finalized.send(sender=None, invoice=invoice, now=now)
     if invoice.total <= 0:
         # There is nothing to pay.
