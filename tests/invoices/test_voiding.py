@@ -1,0 +1,235 @@
+"""Void, and issued anew: what is taken back, what stays, and that the new one is what a fresh computation gives."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from invoices import due, signals
+from invoices.adjustments import subject_of
+from invoices.computing import compute
+from invoices.credit_notes import issue_credit_note
+from invoices.models import CreditNote, Invoice, InvoiceEvent, NumberSeries
+from invoices.payments import record_payment, refund
+from invoices.services import close, open_invoices
+from invoices.voiding import preview_void, reissue, void_invoice
+from pricing.assignments import end
+from tests.factories import make_customer, put_on, send
+from tests.invoices.settled import DECEMBER, MID_NOVEMBER, finalize, fresh, lines_of, make_bill, make_plan_of_two
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("november")]
+
+
+@pytest.fixture
+def bill(november: None, db: None) -> Invoice:
+    return make_bill()
+
+
+def void(bill: Invoice, **fields) -> Invoice:
+    return void_invoice(bill.pk, **{"reason": "Wrong customer", "actor": "ben", "now": DECEMBER, **fields})
+
+
+def again(bill: Invoice, **fields) -> Invoice:
+    return reissue(bill.pk, **{"reason": "Wrong usage", "actor": "ben", "now": DECEMBER, **fields})
+
+
+class TestVoid:
+    def test_a_credit_note_of_all_of_it(self, bill: Invoice) -> None:
+        assert preview_void(bill).total == bill.total
+        void(bill)
+        bill = fresh(bill)
+        note = CreditNote.objects.get()
+        assert (bill.status, bill.voided_at, bill.number) == ("void", DECEMBER, "2026-0001")
+        assert (note.total, note.reason, note.actor) == (bill.total, "Wrong customer", "ben")
+        assert (bill.credited, bill.amount_due) == (bill.total, 0)
+        events = InvoiceEvent.objects.filter(invoice=bill, kind__in=["voided", "credit note"]).order_by("id")
+        assert [(event.kind, event.actor) for event in events] == [("voided", "ben"), ("credit note", "ben")]
+        assert events[0].detail == {"reason": "Wrong customer"}
+
+    def test_it_does_not_look_paid(self, bill: Invoice) -> None:
+        void(bill)
+        assert fresh(bill).payment_status == Invoice.PaymentStatus.UNPAID
+        assert not InvoiceEvent.objects.filter(invoice=bill, kind="payment status").exists()
+
+    def test_what_was_credited_before_is_not_credited_again(self, bill: Invoice) -> None:
+        issue_credit_note(bill.pk, reason="So", amounts={1: Decimal("33.33")}, now=DECEMBER)
+        void(bill)
+        first, last = CreditNote.objects.order_by("id")
+        assert first.total + last.total == bill.total
+        assert lines_of(last)[0] == ("ApiCalls", Decimal("66.67"))
+
+    def test_one_that_is_all_credited_needs_no_other_note(self, bill: Invoice) -> None:
+        issue_credit_note(bill.pk, reason="So", now=DECEMBER)
+        assert preview_void(fresh(bill)).lines == []
+        void(bill)
+        assert CreditNote.objects.count() == 1
+
+    def test_one_of_nothing_has_no_note(self) -> None:
+        put_on(made := make_customer("idle"), make_plan_of_two(), date(2026, 11, 1))
+        idle = void(finalize(made))
+        assert (idle.status, CreditNote.objects.count()) == ("void", 0)
+
+    def test_payments_stay_and_are_owed_back(self, bill: Invoice) -> None:
+        record_payment(bill.pk, amount=Decimal("50"), reference="TX", actor="bank", now=DECEMBER)
+        void(bill)
+        bill = fresh(bill)
+        assert (bill.paid, bill.amount_due) == (50, -50)
+        refund(bill.pk, amount=Decimal("50"), actor="ben", now=DECEMBER)
+        assert (fresh(bill).paid, fresh(bill).amount_due) == (0, 0)
+        # One that was on its way is recorded too.
+        record_payment(bill.pk, amount=Decimal("60.85"), reference="TX 2", actor="bank", now=DECEMBER)
+        assert fresh(bill).amount_due == Decimal("-60.85")
+
+    def test_its_receivers_are_told(self, bill: Invoice) -> None:
+        told = []
+
+        def tell(invoice: Invoice, now: datetime, reason: str, **_: object) -> None:
+            told.append((invoice.pk, invoice.status, CreditNote.objects.count(), now, reason))
+
+        signals.voided.connect(tell)
+        try:
+            void(bill)
+        finally:
+            signals.voided.disconnect(tell)
+        assert told == [(bill.pk, "void", 1, DECEMBER, "Wrong customer")]
+
+    def test_a_receiver_that_raises_undoes_it_all(self, bill: Invoice) -> None:
+        def fail(**_: object) -> None:
+            raise RuntimeError("no")
+
+        signals.voided.connect(fail)
+        try:
+            with pytest.raises(RuntimeError), transaction.atomic():
+                void(bill)
+        finally:
+            signals.voided.disconnect(fail)
+        assert fresh(bill).status == "final"
+        assert not CreditNote.objects.exists()
+        assert not NumberSeries.objects.filter(series="credit_note").exists()
+
+    def test_twice_is_refused_and_so_are_live_ones(self, bill: Invoice) -> None:
+        void(bill)
+        with pytest.raises(ValidationError, match="is void"):
+            void(bill)
+        put_on(other := make_customer("other"), bill.assignment.plan, date(2026, 11, 1))
+        with pytest.raises(ValidationError, match="Only a final invoice"):
+            void(Invoice.objects.filter(customer=other)[0])
+        with pytest.raises(Invoice.DoesNotExist):
+            void_invoice(0, reason="So")
+
+    @pytest.mark.parametrize("reason", ["", " ", "x" * 501])
+    def test_it_has_a_reason(self, bill: Invoice, reason: str) -> None:
+        for call in (void, again):
+            with pytest.raises(ValidationError) as raised:
+                call(bill, reason=reason)
+            assert list(raised.value.message_dict) == ["reason"]
+
+    def test_its_period_stays_without_an_invoice(self, bill: Invoice) -> None:
+        void(bill)
+        opened = open_invoices(bill.assignment, now=DECEMBER)
+        assert [invoice.period_start for invoice in opened] == [datetime(2026, 12, 1, tzinfo=UTC)]
+
+    def test_the_last_one_of_an_assignment_leaves_the_sweep_nothing_to_do(self, bill: Invoice) -> None:
+        end(bill.assignment, ends_on=date(2026, 12, 1))
+        void(bill)
+        assert due.uncovered_assignments(DECEMBER, 10) == []
+
+    def test_what_it_took_of_a_cap_is_for_others(self, bill: Invoice) -> None:
+        [live] = open_invoices(bill.assignment, now=DECEMBER)
+        Invoice.objects.filter(pk=live.pk).update(is_stale=False)
+        void(bill)
+        assert fresh(live).is_stale
+
+
+class TestReissue:
+    def test_it_equals_what_a_fresh_computation_gives(self, bill: Invoice) -> None:
+        send("acme", "ApiCalls", 11, time=MID_NOVEMBER, now=DECEMBER)
+        new = again(bill)
+        [computed] = compute([subject_of(new)], now=DECEMBER)
+        assert (new.subtotal, new.total) == (computed.draft.subtotal, computed.draft.total)
+        stored = [(line.kind, line.name, line.amount) for line in new.lines.order_by("position")]
+        assert stored == [(line.kind, line.name, line.amount) for line in computed.draft.lines]
+        # 111 calls and 7 GB, less a tenth, and 19%
+        assert new.total == Decimal("122.63")
+        assert (new.replaces, new.status, new.closes_at, new.number) == (bill, "grace", DECEMBER, "")
+        assert (new.period, new.plan_version, new.time_zone) == (bill.period, bill.plan_version, bill.time_zone)
+        assert fresh(bill).status == "void"
+
+    def test_it_takes_the_next_number(self, bill: Invoice) -> None:
+        new = again(bill)
+        assert due.due_invoices(DECEMBER, 10) == [new.pk]
+        closed = close(new.pk, now=DECEMBER)
+        assert (closed.status, closed.number, closed.total) == ("final", "2026-0002", bill.total)
+        assert close(new.pk, now=DECEMBER).number == "2026-0002"
+
+    def test_what_happened_is_on_both(self, bill: Invoice) -> None:
+        new = again(bill)
+        event = InvoiceEvent.objects.get(invoice=bill, kind="reissued")
+        assert (event.actor, event.detail) == ("ben", {"invoice": new.pk, "reason": "Wrong usage"})
+        opened = InvoiceEvent.objects.get(invoice=new, kind="opened")
+        assert (opened.actor, opened.detail["in_place_of"]) == ("ben", "2026-0001")
+
+    def test_of_one_that_is_void(self, bill: Invoice) -> None:
+        void(bill)
+        assert again(bill).replaces == bill
+        assert CreditNote.objects.count() == 1
+        with pytest.raises(ValidationError, match="another invoice for this period"):
+            again(bill)
+
+    def test_one_after_the_other(self, bill: Invoice) -> None:
+        second = close(again(bill).pk, now=DECEMBER)
+        third = close(again(second).pk, now=DECEMBER)
+        assert [fresh(one).status for one in (bill, second, third)] == ["void", "void", "final"]
+        void(third)
+        with pytest.raises(ValidationError, match="taken its place before"):
+            again(bill)
+        assert again(third).total == bill.total
+
+    def test_with_todays_promotions_and_taxes(self, bill: Invoice) -> None:
+        bill.customer.promotions.update(ends_on=date(2026, 11, 1))
+        assert again(bill).total == Decimal("123.17")
+
+    def test_late_usage_counts_in_it_until_it_is_final(self, bill: Invoice) -> None:
+        new = again(bill)
+        send("acme", "ApiCalls", 11, time=MID_NOVEMBER, now=DECEMBER)
+        assert due.stale_invoices(10, now=DECEMBER) == [new.pk]
+        closed = close(new.pk, now=DECEMBER + timedelta(minutes=1))
+        assert closed.total == Decimal("122.63")
+
+    def test_only_of_what_was_final(self, bill: Invoice) -> None:
+        put_on(other := make_customer("other"), bill.assignment.plan, date(2026, 11, 1))
+        with pytest.raises(ValidationError, match="Only a final invoice"):
+            again(Invoice.objects.filter(customer=other)[0])
+
+    def test_not_of_corrections(self, bill: Invoice) -> None:
+        fields = ("customer", "assignment", "plan_version", "period_start", "period_end", "time_zone", "closes_at")
+        correction = Invoice.objects.create(
+            **{name: getattr(bill, name) for name in fields},
+            currency="USD",
+            is_correction=True,
+            status="final",
+            number="2026-0099",
+            finalized_at=DECEMBER,
+        )
+        with pytest.raises(ValidationError, match="came late"):
+            again(correction)
+        # They can be void.
+        assert void(correction).status == "void"
+
+    def test_one_invoice_for_a_period_among_those_that_are_not_void(self, bill: Invoice) -> None:
+        again(bill)
+        fields = ("customer", "assignment", "plan_version", "period_start", "period_end", "time_zone", "closes_at")
+        with pytest.raises(IntegrityError, match="invoice_one_per_period"), transaction.atomic():
+            Invoice.objects.create(**{name: getattr(bill, name) for name in fields}, currency="USD")
+
+
+class TestTheDatabaseKeepsVoidOnes:
+    @pytest.mark.parametrize("change", [{"status": "final"}, {"total": 1}, {"number": ""}, {"closes_at": DECEMBER}])
+    def test_whoever_asks(self, bill: Invoice, change: dict) -> None:
+        void(bill)
+        with pytest.raises(IntegrityError, match="never changes"), transaction.atomic():
+            Invoice.objects.filter(pk=bill.pk).update(**change)
+        with pytest.raises(IntegrityError), transaction.atomic():
+            bill.lines.update(amount=1)
