@@ -7,12 +7,14 @@ from decimal import Decimal
 
 from django.db.models import F, Q, Sum
 
-from invoices.models import Invoice, InvoiceLine
+from invoices.corrections import promotion_key
+from invoices.models import Correction, Invoice, InvoiceLine
 from invoices.pricing_of import priced_version
 from invoices.subjects import Subject, trial_ends
 from meters.periods import local_midnight
 from pricing.models import AppliedPromotion, Promotion
 from pricing.money import total_of
+from pricing.steps import EXACT
 from pricing.taxes import tax_rates_of_all
 from pricing.terms import PromotionTerms, TaxTerms
 
@@ -47,7 +49,7 @@ def promotions_of(invoice: Invoice) -> tuple[PromotionTerms, ...]:
 
     Its period has a day of the applied promotion; an amount or a cap is in its currency; and it is one of the first
     periods of its assignment that have it, where only some do. Of a cap there is left what other invoices have not
-    taken: those for earlier periods, and final ones.
+    taken: those for earlier periods, and final ones, with their corrections.
     """
     (promotions,) = promotions_of_all([invoice])
     return promotions
@@ -55,6 +57,26 @@ def promotions_of(invoice: Invoice) -> tuple[PromotionTerms, ...]:
 
 def promotions_of_all(invoices: Sequence[Invoice]) -> list[tuple[PromotionTerms, ...]]:
     """What `promotions_of` answers for each of these invoices, in order, in as many statements as for one."""
+    found = applied_to(invoices)
+    taken = Taken({one.pk for some in found for one in some if one.promotion.cap is not None})
+    return [
+        tuple(
+            PromotionTerms(
+                id=one.pk,
+                name=one.promotion.name,
+                percent=one.promotion.percent,
+                amount=one.promotion.amount,
+                product_item_ids=frozenset(item.pk for item in one.promotion.product_items.all()),
+                left=None if one.promotion.cap is None else max(one.promotion.cap - taken.of(one, invoice), ZERO),
+            )
+            for one in some
+        )
+        for invoice, some in zip(invoices, found, strict=True)
+    ]
+
+
+def applied_to(invoices: Sequence[Invoice]) -> list[list[AppliedPromotion]]:
+    """The applied promotions that each of these invoices gets, in the order in which they are taken off."""
     candidates: dict[int, list[AppliedPromotion]] = defaultdict(list)
     for applied in (
         AppliedPromotion.objects.filter(customer__in={invoice.customer_id for invoice in invoices})
@@ -83,22 +105,7 @@ def promotions_of_all(invoices: Sequence[Invoice]) -> list[tuple[PromotionTerms,
             [one for one in some if _is_one_of_the_first(one, earlier.get(_place(invoice), ()))]
             for invoice, some in zip(invoices, found, strict=True)
         ]
-    capped = {one.pk for some in found for one in some if one.promotion.cap is not None}
-    taken = _Taken(capped)
-    return [
-        tuple(
-            PromotionTerms(
-                id=one.pk,
-                name=one.promotion.name,
-                percent=one.promotion.percent,
-                amount=one.promotion.amount,
-                product_item_ids=frozenset(item.pk for item in one.promotion.product_items.all()),
-                left=None if one.promotion.cap is None else max(one.promotion.cap - taken.of(one, invoice), ZERO),
-            )
-            for one in some
-        )
-        for invoice, some in zip(invoices, found, strict=True)
-    ]
+    return found
 
 
 def _has_a_day(applied: AppliedPromotion, invoice: Invoice) -> bool:
@@ -144,8 +151,8 @@ def _is_one_of_the_first(applied: AppliedPromotion, earlier: Sequence[Invoice]) 
     return periods is None or sum(_has_a_day(applied, invoice) for invoice in earlier) < periods
 
 
-class _Taken:
-    """What invoices have taken of the caps of these applied promotions."""
+class Taken:
+    """What invoices have taken of the caps of these applied promotions: final ones with their corrections."""
 
     def __init__(self, capped: Collection[int]) -> None:
         self.sums: dict[int, list[tuple[datetime, int, str, Decimal]]] = defaultdict(list)
@@ -155,6 +162,23 @@ class _Taken:
         about = ("promotion", "invoice__period_start", "invoice", "invoice__status")
         for applied, *taken in lines.order_by().values_list(*about).annotate(taken=Sum("amount")):
             self.sums[applied].append(tuple(taken))
+        applied_by_key = {promotion_key(applied): applied for applied in capped}
+        corrections = Correction.objects.filter(
+            key__in=applied_by_key,
+            invoice__status=Invoice.Status.FINAL,
+            invoice__customer__in=AppliedPromotion.objects.filter(pk__in=capped).values("customer"),
+        )
+        about = ("key", "invoice__period_start", "invoice", "invoice__status")
+        for key, *taken in corrections.values_list(*about, F("amount_after") - F("amount_before")):
+            self.sums[applied_by_key[key]].append(tuple(taken))
+
+    def by_final(self, applied: int) -> dict[int, Decimal]:
+        """What each final invoice has taken of it."""
+        found: dict[int, Decimal] = defaultdict(Decimal)
+        for _, invoice, status, amount in self.sums[applied]:
+            if status == Invoice.Status.FINAL:
+                found[invoice] = EXACT.subtract(found[invoice], amount)
+        return found
 
     def of(self, applied: AppliedPromotion, invoice: Invoice) -> Decimal:
         """What others have taken of it that come before the invoice: those for earlier periods, and final ones."""

@@ -46,6 +46,7 @@ class InvoicesConfig(AppConfig):
         finalized.connect(_draw_credits, dispatch_uid="invoices.draw_credits")
         settled.connect(_give_credits_back, dispatch_uid="invoices.give_credits_back")
         voided.connect(_give_credits_back, dispatch_uid="invoices.give_credits_back")
+        voided.connect(_carry_corrections_anew, dispatch_uid="invoices.carry_corrections_anew")
 
 
 def _assignment_saved(instance: Any, **_: Any) -> None:
@@ -126,6 +127,12 @@ def _tax_rates_of_customer_changed(instance: Any, action: str, reverse: bool, pk
         _mark(billing_profile__tax_rates=instance.pk)
     elif pk_set:
         _mark(pk__in=pk_set)
+
+
+def _carry_corrections_anew(invoice: Any, **_: Any) -> None:
+    from invoices.rerating import follow_void
+
+    follow_void(invoice)
 
 
 def _mark(**customers: Any) -> None:

@@ -28,6 +28,8 @@ class LineKind(StrEnum):
     TRUE_UP = "true_up"
     OVERAGE = "overage"
     TAX = "tax"
+    CORRECTION = "correction"
+    TAX_CORRECTION = "tax_corr"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class DraftLine:
     fee_key: str = ""
     promotion_id: int | None = None
     tax_rate_id: int | None = None
+    corrects_id: int | None = None
+    corrects_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,17 @@ def draft(usages: Sequence[ItemUsage], terms: Terms) -> Draft:
     subtotal = _sum(lines)
     lines += [_tax_line(tax, subtotal, currency) for tax in terms.taxes]
     return Draft(lines=tuple(lines), subtotal=subtotal, total=_sum(lines))
+
+
+def with_corrections(bill: Draft, corrections: Sequence[DraftLine]) -> Draft:
+    """A bill with what corrects earlier ones at its end. Corrections have been through fees, promotions, minimum and
+    taxes in their own period, and are not again in this one; those of taxes are not in the subtotal."""
+    net = [line.amount for line in corrections if line.kind != LineKind.TAX_CORRECTION]
+    return Draft(
+        lines=(*bill.lines, *corrections),
+        subtotal=total_of([bill.subtotal, *net]),
+        total=total_of([bill.total, *(line.amount for line in corrections)]),
+    )
 
 
 _USAGE = (LineKind.USAGE, LineKind.TRIAL, LineKind.UNPRICED)

@@ -46,6 +46,15 @@ def due_invoices(now: datetime, limit: int) -> list[int]:
     return list(due.values_list("id", flat=True)[:limit])
 
 
+def late_customers(limit: int) -> list[int]:
+    """Ids of customers with final invoices that usage may have changed under since, or that are noted to be rated
+    again. Uses invoice_final_end and invoice_to_rate_again."""
+    noted = Invoice.objects.filter(rerated_version__lt=0).order_by().values_list("customer", flat=True).distinct()
+    finals = Invoice.objects.filter(customer=OuterRef("customer_id"), status=Invoice.Status.FINAL)
+    changed = UsageVersion.objects.filter(Exists(finals.filter(period_end__gt=OuterRef("oldest_at"))))
+    return sorted({*noted[:limit], *changed.values_list("customer", flat=True)[:limit]})[:limit]
+
+
 def lacks_approval() -> Q:
     """Which live invoices lack the approval that they need by the policy of now."""
     needed = Coalesce(F("plan_version__plan__billing_policy__needs_approval"), Value(billing_policy().needs_approval))

@@ -5,6 +5,7 @@ Whoever calls `rewrite` holds the customers of the invoices and the invoices the
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
@@ -14,7 +15,8 @@ from django.db import connection, router
 
 from invoices.adjustments import subjects_of
 from invoices.computing import Computed, compute
-from invoices.drafting import Draft
+from invoices.corrections import correction_lines
+from invoices.drafting import Draft, with_corrections
 from invoices.models import Invoice, InvoiceLine
 from invoices.signals import recalculated
 
@@ -63,12 +65,21 @@ def rewrite(invoices: Sequence[Invoice], now: datetime) -> set[int]:
     """
     changed: set[int] = set()
     for some in _rounds(invoices):
-        computed = compute(subjects_of(some), now=now)
+        computed = _corrected(some, compute(subjects_of(some), now=now))
         changed |= _write_lines(some, [one.draft for one in computed])
         _store(some, computed, now)
         for invoice in some:
             recalculated.send(sender=None, invoice=invoice, now=now)
     return changed
+
+
+def _corrected(invoices: Sequence[Invoice], computed: Sequence[Computed]) -> list[Computed]:
+    """These bills, with what corrects earlier ones at the end of those that carry it."""
+    lines = correction_lines(invoices)
+    return [
+        replace(one, draft=with_corrections(one.draft, lines[invoice.pk])) if invoice.pk in lines else one
+        for invoice, one in zip(invoices, computed, strict=True)
+    ]
 
 
 def _rounds(invoices: Sequence[Invoice]) -> Iterator[list[Invoice]]:
@@ -79,6 +90,13 @@ def _rounds(invoices: Sequence[Invoice]) -> Iterator[list[Invoice]]:
         rounds[seen[invoice.customer_id]].append(invoice)
         seen[invoice.customer_id] += 1
     yield from rounds.values()
+
+
+def write_draft(invoice: Invoice, draft: Draft) -> None:
+    """Gives a new invoice these lines and totals."""
+    InvoiceLine.objects.bulk_create(_lines(invoice, draft))
+    invoice.subtotal, invoice.total = draft.subtotal, draft.total
+    invoice.save(update_fields=["subtotal", "total"])
 
 
 def _store(invoices: Sequence[Invoice], computed: Sequence[Computed], now: datetime) -> None:
@@ -140,6 +158,8 @@ def _lines(invoice: Invoice, draft: Draft) -> list[InvoiceLine]:
             fee_key=line.fee_key,
             promotion_id=line.promotion_id,
             tax_rate_id=line.tax_rate_id,
+            corrects_id=line.corrects_id,
+            corrects_key=line.corrects_key,
             name=line.name,
             unit=line.unit,
             where={name: list(texts) for name, texts in line.where.items()},

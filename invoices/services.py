@@ -4,7 +4,7 @@ Lock order: the customer (of several, by id), the plan, the assignment, the invo
 an invoice holds its customer: what one invoice takes of a promotion's cap, or prices, another one does not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
@@ -12,8 +12,12 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from invoices import rerating
 from invoices.addressee import addressee_of
+from invoices.at_once import open_correction, take_back
+from invoices.corrections import Pending, tell_corrected, waiting_for_no_invoice
 from invoices.due import stale
+from invoices.final_terms import terms_to_keep
 from invoices.locking import PARTS, lock_customer, lock_invoice, lock_live
 from invoices.models import Invoice, InvoiceEvent
 from invoices.numbering import next_number
@@ -26,6 +30,7 @@ from meters.models import Customer
 from meters.periods import Period, local_date, local_midnight
 from meters.words import day_words
 from pricing.models import Assignment, AssignmentQuantity, Plan, PlanVersion
+from pricing.money import total_of
 from pricing.version_choice import chosen, cycle_of, versions_of
 
 # How many invoices one call opens: what staff wait for, and what is locked meanwhile.
@@ -104,6 +109,7 @@ def follow_assignment(assignment: Assignment, *, now: datetime | None = None) ->
         InvoiceEvent.objects.create(invoice=invoice, kind="period changed", detail=detail)
         if wanted <= invoice.period_start:
             invoice.status = Invoice.Status.VOID
+            rerating.follow_void(invoice)
         else:
             invoice.period_end = wanted
             invoice.closes_at = max(wanted, now) + grace_time(assignment.plan)
@@ -239,7 +245,33 @@ def mark_stale_beside(invoice: Invoice) -> None:
     mark_others_stale([invoice])
 
 
-@transaction.atomic
+def rerate(customer_id: int, *, now: datetime | None = None) -> None:
+    """Rates those of a customer's final invoices again that usage has changed under, by events that came late and by
+    voids, and has the difference made up for: by the next invoice, or at once. Running it twice changes nothing.
+    """
+    now = now or timezone.now()
+    # A transaction of its own: events wait for it.
+    rerating.take_up([customer_id])
+    with transaction.atomic():
+        lock_customer(customer_id)
+        _rate_again(customer_id, now)
+
+
+def _rate_again(customer_id: int, now: datetime) -> None:
+    if not rerating.rate_again(customer_id, now):
+        return
+    for pending in waiting_for_no_invoice(customer_id):
+        _make_up_for(pending, now)
+    Invoice.objects.filter(customer=customer_id, status__in=Invoice.LIVE).update(is_stale=True)
+
+
+def _make_up_for(pending: Sequence[Pending], now: datetime) -> None:
+    if total_of(one.amount for one in pending) < 0:
+        take_back(pending, now)
+    else:
+        _finalize(open_correction(pending, now), now, actor="")
+
+
 def close(invoice_id: int, *, now: datetime | None = None) -> Invoice:
     """Takes an invoice whose period is over one step on: to grace, and to final once the grace time is over too, unless
     staff hold it or are to approve it first.
@@ -248,6 +280,14 @@ def close(invoice_id: int, *, now: datetime | None = None) -> Invoice:
     invoice wait for each other on its row; the second finds nothing left to do.
     """
     now = now or timezone.now()
+    over = Invoice.objects.filter(pk=invoice_id, status__in=Invoice.LIVE, closes_at__lte=now)
+    # Before the lock, which is held for longer than events should wait.
+    rerating.take_up(list(over.values_list("customer", flat=True)))
+    return _close(invoice_id, now)
+
+
+@transaction.atomic
+def _close(invoice_id: int, now: datetime) -> Invoice:
     invoice = lock_invoice(invoice_id)
     _end_period(invoice, now)
     if invoice.status == Invoice.Status.GRACE and now >= invoice.closes_at and _may_be_final(invoice):
@@ -256,8 +296,11 @@ def close(invoice_id: int, *, now: datetime | None = None) -> Invoice:
 
 
 def close_now(invoice: Invoice, *, now: datetime, actor: str = "") -> Invoice:
-    """Makes a live invoice final whose period is over. Call it with the invoice and its customer locked."""
+    """Makes a live invoice final whose period is over, with what has come too late for earlier ones. Call it with the
+    invoice and its customer locked."""
     _end_period(invoice, now)
+    rerating.take_up([invoice.customer_id])
+    _rate_again(invoice.customer_id, now)
     _recalculate(invoice, now)
     _finalize(invoice, now, actor)
     return invoice
@@ -285,7 +328,10 @@ def _finalize(invoice: Invoice, now: datetime, actor: str) -> None:
     invoice.finalized_at = now
     invoice.due_on = due_date(invoice, local_date(now, invoice.zone))
     invoice.status = Invoice.Status.FINAL
+    invoice.frozen_terms = None if invoice.is_correction else terms_to_keep(invoice)
+    invoice.rerated_version = invoice.usage_version
     invoice.save()
+    tell_corrected(invoice)
     if invoice.lines.filter(promotion__isnull=False).exists():
         # What it took of a cap is now settled before any other invoice.
         mark_stale_beside(invoice)

@@ -29,6 +29,7 @@ def sweep() -> None:
     """Takes in new customers and brings stale invoices up to date. Sent by a hint, and by the beat regardless."""
     taken_up()
     _each(onboard, pending_customers(BATCH))
+    _each(services.rerate, due.late_customers(BATCH))
     stale = due.stale_invoices(BATCH)
     for first in range(0, len(stale), CHUNK):
         _recalculate(stale[first : first + CHUNK])

@@ -244,6 +244,26 @@ def _overage(step: Step, say: Say) -> Words:
     return Words("Beyond what is agreed", detail, (f"{detail}: {change}.",))
 
 
+# --- Of a correction ---
+
+
+def _rounded(step: Step, say: Say) -> Words:
+    change = _off(step, say) if step.amount < 0 else _added(step, say)
+    return Words("Rounding", "Rounded to whole minor units", (f"By rounding, {change}.",))
+
+
+def _billed(step: Step, say: Say) -> Words:
+    now, before = say.amount(_set(step.base)), say.amount(step.amount.copy_negate())
+    counted_before = f" for {say.count(step.quantity.copy_negate())}" if step.quantity else ""
+    detail = f"{now} by what is known now; {before}{counted_before} was billed"
+    return Words("Billed before", detail, (f"{detail}.",))
+
+
+def _corrected(step: Step, say: Say) -> Words:
+    detail = f"{say.amount(step.amount.copy_negate())} by earlier corrections"
+    return Words("Corrected before", detail, (f"{detail} is set off.",))
+
+
 _WORDS: dict[StepKind, Callable[[Step, Say], Words]] = {
     StepKind.INCLUDED: _included,
     StepKind.UNITS: _units,
@@ -266,4 +286,7 @@ _WORDS: dict[StepKind, Callable[[Step, Say], Words]] = {
     StepKind.TRUE_UP: _true_up,
     StepKind.OVERAGE: _overage,
     StepKind.TAX: _share("Tax"),
+    StepKind.ROUNDED: _rounded,
+    StepKind.BILLED: _billed,
+    StepKind.CORRECTED: _corrected,
 }

@@ -80,6 +80,10 @@ class StepKind(StrEnum):
     TRUE_UP = "true_up"  # what lifts `base` to the plan's minimum or commitment `of`
     OVERAGE = "overage"  # what the overage factor adds to `base`, what goes beyond the commitment
     TAX = "tax"  # a percentage of `base`
+    # Of a correction, after the steps to what its line comes to now.
+    ROUNDED = "rounded"  # what rounding adds to them, or takes off
+    BILLED = "billed"  # what was billed before, negative; `base` is what it comes to now
+    CORRECTED = "corrected"  # what earlier corrections came to, taken off again
 
 
 # The fields of a step that are counted; the others are decimals.

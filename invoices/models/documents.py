@@ -74,7 +74,7 @@ class Invoice(models.Model):
     payment_status = models.CharField(max_length=12, choices=PaymentStatus, default=PaymentStatus.UNPAID)
     # The promotions and taxes that it was computed with when it became final, so that it can be rated again by them.
     frozen_terms = models.JSONField(null=True)
-    # A final one: usage up to this version of the customer's usage is in its corrections.
+    # A final one: usage up to this version of the customer's usage is in its corrections. Below zero: to rate again.
     rerated_version = models.BigIntegerField(default=0)
     # Copied when the invoice becomes final, so that it never follows later changes.
     customer_name = models.CharField(max_length=200, blank=True)
@@ -111,6 +111,7 @@ class Invoice(models.Model):
                 fields=["due_on"], condition=Q(payment_status__in=["unpaid", "partly"]), name="invoice_unpaid"
             ),
             models.Index(fields=["customer", "-period_end"], condition=Q(status="final"), name="invoice_final_end"),
+            models.Index(fields=["customer"], condition=Q(rerated_version__lt=0), name="invoice_to_rate_again"),
         ]
 
     def __str__(self) -> str:
@@ -238,6 +239,7 @@ class Correction(models.Model):
     amount_after = NumericField()
     # From quantity to `amount_after`, with the rate of then.
     steps = models.JSONField(default=list)
+    rate = models.JSONField(null=True)
 
     class Meta:
         ordering = ["invoice", "id"]

@@ -12,9 +12,7 @@ class Migration(migrations.Migration):
             SQL,
             REVERSE_SQL,
             state_operations=[
-                migrations.AddField(
-                    model_name="usageversion", name="oldest_at", field=models.DateTimeField(null=True)
-                ),
+                migrations.AddField(model_name="usageversion", name="oldest_at", field=models.DateTimeField(null=True)),
             ],
         ),
     ]

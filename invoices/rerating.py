@@ -1,0 +1,188 @@
+"""Final invoices rated again by the usage that is known now: what is not as it was billed, line by line.
+
+Two steps. `take_up` notes at the invoices that usage of their periods has changed; it holds up events for a moment and
+is a transaction of its own. `rate_again` computes those that are noted, under the customer's lock. What changes in
+between is noted anew, so nothing is missed, and what was in time is found to be right.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+
+from invoices.computing import compute
+from invoices.corrections import CORRECTIONS, carried_keys, key_of
+from invoices.drafting import Draft, DraftLine
+from invoices.final_terms import counted_by, final_subject
+from invoices.locking import PARTS
+from invoices.models import Correction, Invoice, InvoiceLine
+from meters.models import Customer
+from meters.settling import take_oldest
+from meters.statements import array, execute
+from pricing.money import total_of
+
+# Stands for the version of a final invoice that is to be rated again.
+AGAIN = -1
+
+# Uses invoice_final_end.
+_NOTE = """
+UPDATE invoices_invoice AS i SET rerated_version = -1
+FROM unnest(%(customers)s::int[], %(oldest)s::timestamptz[]) AS t (customer_id, oldest_at)
+WHERE i.customer_id = t.customer_id AND i.status = 'final' AND NOT i.is_correction AND i.period_end > t.oldest_at
+RETURNING i.id
+"""
+
+
+@transaction.atomic
+def take_up(customers: Collection[int]) -> None:
+    """Notes at the final invoices of these customers whether usage up to the end of their periods has changed."""
+    locked = Customer.objects.filter(pk__in=customers).order_by("pk").select_for_update(no_key=True)
+    list(locked.values_list("pk", flat=True))
+    oldest = take_oldest(customers)
+    if oldest:
+        columns = {
+            "customers": array(str(customer) for customer in oldest),
+            "oldest": array(at.isoformat() for at in oldest.values()),
+        }
+        execute(_NOTE, columns)
+
+
+def rate_again(customer_id: int, now: datetime) -> bool:
+    """Rates those of a customer's invoices again that are noted for it; answers whether a correction changed, or
+    whether one may be for other documents to carry than before. Call it under the customer's lock.
+
+    Invoices go in the order in which they became final: what one takes of a promotion's cap the later ones have not.
+    """
+    noted = set(_of(customer_id).filter(rerated_version__lt=0).values_list("pk", flat=True))
+    if not noted:
+        return False
+    in_order = list(_of(customer_id).order_by("finalized_at", "period_end", "pk").select_related(*PARTS))
+    changed = False
+    while noted:
+        invoice = next(one for one in in_order if one.pk in noted)
+        noted.remove(invoice.pk)
+        if invoice.status == Invoice.Status.VOID:
+            # It needs no correction; what others carry for it is to be taken back.
+            changed = True
+            version = invoice.usage_version
+        else:
+            [computed] = compute([final_subject(invoice)], now=now)
+            version = computed.version
+            if _store(invoice, computed.draft):
+                changed = True
+                noted |= {one.pk for one in in_order if invoice.pk in counted_by(one) and _is_rated(one)}
+        Invoice.objects.filter(pk=invoice.pk).update(rerated_version=version)
+    return changed
+
+
+def _of(customer_id: int) -> Any:
+    return Invoice.objects.filter(customer=customer_id, is_correction=False).exclude(number="")
+
+
+def _is_rated(invoice: Invoice) -> bool:
+    return invoice.status == Invoice.Status.FINAL
+
+
+def follow_void(invoice: Invoice) -> None:
+    """Has what an invoice that is void now carried, and what others carry for it, carried anew."""
+    about = set(invoice.lines.filter(corrects__isnull=False).values_list("corrects", flat=True))
+    if carried_keys(invoice):
+        about.add(invoice.pk)
+    Invoice.objects.filter(pk__in=about).update(rerated_version=AGAIN)
+
+
+# What a correction says; two with equal contents are the same.
+_CONTENT = (
+    "key",
+    "kind",
+    "name",
+    "unit",
+    "where",
+    "product_item_id",
+    "tax_rate_id",
+    "quantity_before",
+    "quantity_after",
+    "amount_before",
+    "amount_after",
+    "steps",
+    "rate",
+)
+
+
+@dataclass(slots=True)
+class _Side:
+    """The lines of one key, as they were billed or as they are now: nearly always one."""
+
+    lines: list[InvoiceLine | DraftLine] = field(default_factory=list)
+
+    @property
+    def amount(self) -> Decimal:
+        return total_of(line.amount for line in self.lines)
+
+    @property
+    def quantity(self) -> Decimal | None:
+        quantities = [line.quantity for line in self.lines if line.quantity is not None]
+        return total_of(quantities) if quantities else None
+
+
+def _store(invoice: Invoice, bill: Draft) -> bool:
+    """Replaces the corrections of an invoice by what this bill says; answers whether they changed."""
+    before = _sides(invoice.lines.exclude(kind__in=CORRECTIONS).order_by("position"))
+    after = _sides(bill.lines)
+    carried = carried_keys(invoice)
+    keys = [*after, *(key for key in before if key not in after)]
+    made = [_correction(invoice, key, before[key], after[key]) for key in keys]
+    # What others carry keeps its row when nothing is to be corrected any more: it says what is to be taken back.
+    kept = [one for one in made if one.amount or _counts_otherwise(one) or one.key in carried]
+    stored = list(invoice.corrections.order_by("pk"))
+    if [_content(one) for one in stored] == [_content(one) for one in kept]:
+        return False
+    invoice.corrections.all().delete()
+    Correction.objects.bulk_create(kept)
+    return True
+
+
+def _sides(lines: Iterable[InvoiceLine | DraftLine]) -> dict[str, _Side]:
+    found: dict[str, _Side] = defaultdict(_Side)
+    for line in lines:
+        found[key_of(line)].lines.append(line)
+    return found
+
+
+def _counts_otherwise(one: Correction) -> bool:
+    return (one.quantity_before or 0) != (one.quantity_after or 0)
+
+
+def _correction(invoice: Invoice, key: str, before: _Side, after: _Side) -> Correction:
+    line = (after.lines or before.lines)[0]
+    steps: list[object] = [step.to_dict() for one in after.lines if isinstance(one, DraftLine) for step in one.steps]
+    return Correction(
+        invoice=invoice,
+        key=key,
+        kind=line.kind,
+        name=line.name,
+        unit=line.unit,
+        where={name: list(texts) for name, texts in line.where.items()},
+        product_item_id=line.product_item_id,
+        tax_rate_id=line.tax_rate_id,
+        quantity_before=before.quantity,
+        quantity_after=after.quantity,
+        amount_before=before.amount,
+        amount_after=after.amount,
+        steps=steps,
+        rate=_rate(line),
+    )
+
+
+def _rate(line: InvoiceLine | DraftLine) -> object:
+    if isinstance(line, InvoiceLine):
+        return line.rate
+    return line.rate.parameters() if line.rate else None
+
+
+def _content(one: Correction) -> Sequence[object]:
+    return [getattr(one, name) for name in _CONTENT]
