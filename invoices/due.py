@@ -25,9 +25,13 @@ def stale(now: datetime) -> Q:
 
     Uses invoice_live_customer and the primary key of meters_usageversion.
     """
-    overtaken = UsageVersion.objects.filter(customer_id=OuterRef("customer_id"), version__gt=OuterRef("usage_version"))
-    outlived = Q(follows_clock=True, computed_at__lte=now - CLOCK_STEP)
-    return Q(is_stale=True) | outlived | Q(Exists(overtaken))
+    return overtaken() | Q(follows_clock=True, computed_at__lte=now - CLOCK_STEP)
+
+
+def overtaken() -> Q:
+    """Which invoices newer usage, or another change, waits to be worked into; of those that are live."""
+    newer = UsageVersion.objects.filter(customer_id=OuterRef("customer_id"), version__gt=OuterRef("usage_version"))
+    return Q(is_stale=True) | Q(Exists(newer))
 
 
 def stale_invoices(limit: int, *, now: datetime | None = None) -> list[int]:

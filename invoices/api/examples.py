@@ -34,8 +34,14 @@ INVOICE: dict[str, Any] = {
     "total": "64.26",
     "usage_version": 1,
     "usage_at": "2026-11-22T14:00:01Z",
+    "usage_is_newer": False,
     "computed_at": "2026-11-22T14:00:01Z",
+    "closes_at": "2026-12-02T00:00:00Z",
+    "held_at": None,
+    "hold_reason": "",
+    "approved_at": None,
     "finalized_at": None,
+    "due_on": None,
     "lines": [
         _line(
             1,

@@ -9,6 +9,7 @@ from invoices.addressee import addressee_of
 from invoices.explained import sentences_of
 from invoices.models import Invoice, InvoiceLine
 from meters.aggregation import plain
+from meters.api.auth import customer_of
 from pricing.money import amount_text
 
 
@@ -84,6 +85,10 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
     plan_version = serializers.IntegerField(source="plan_version.number")
     subtotal = serializers.SerializerMethodField(help_text="The sum of all lines but taxes.")
     total = serializers.SerializerMethodField(help_text="The sum of all lines.")
+    hold_reason = serializers.SerializerMethodField(help_text="Empty for a key of one customer.")
+    usage_is_newer = serializers.BooleanField(
+        source="is_behind", help_text="Newer usage, or another change, is about to be worked in."
+    )
     lines = LineSerializer(many=True)
 
     class Meta:
@@ -104,14 +109,24 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
             "total",
             "usage_version",
             "usage_at",
+            "usage_is_newer",
             "computed_at",
+            "closes_at",
+            "held_at",
+            "hold_reason",
+            "approved_at",
             "finalized_at",
+            "due_on",
             "lines",
         ]
 
     @extend_schema_field(AddresseeSerializer)
     def get_billed_to(self, invoice: Invoice) -> dict[str, Any]:
         return dict(AddresseeSerializer(addressee_of(invoice)).data)
+
+    def get_hold_reason(self, invoice: Invoice) -> str:
+        request = self.context.get("request")
+        return invoice.hold_reason if request is not None and customer_of(request) is None else ""
 
     def get_subtotal(self, invoice: Invoice) -> str:
         return amount_text(invoice.subtotal, invoice.currency)

@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from invoices.api.backtests import BacktestViewSet
 from invoices.api.estimates import PlanEstimateView
+from invoices.api.policy import BillingPolicyView, PlanPolicyView
 from invoices.api.views import InvoiceViewSet
 
 router = SimpleRouter(trailing_slash=False)
@@ -13,6 +14,8 @@ router.register("invoices", InvoiceViewSet, basename="invoice")
 BACKTESTS = "plans/<str:key>/backtests"
 
 urlpatterns = [
+    path("billing-policy", BillingPolicyView.as_view(), name="billing-policy"),
+    path("plans/<str:key>/billing", PlanPolicyView.as_view(), name="plan-billing"),
     path("plans/<str:key>/estimate", PlanEstimateView.as_view(), name="plan-estimate"),
     path(BACKTESTS, BacktestViewSet.as_view({"get": "list", "post": "create"}), name="backtests"),
     path(f"{BACKTESTS}/<int:pk>", BacktestViewSet.as_view({"get": "retrieve"}), name="backtest"),

@@ -1,19 +1,25 @@
 """`GET /v1/invoices`: a customer's invoices with lines and steps."""
 
+import re
 from typing import Any
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
+from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, viewsets
 
 from invoices.api.examples import INVOICE
+from invoices.api.holding import HoldingActions
 from invoices.api.serializers import InvoiceSerializer
+from invoices.due import overtaken
 from invoices.models import Invoice, InvoiceLine
 from meters.api.auth import customer_of, require_customer
 from meters.api.examples import answered
 from meters.api.pagination import CursorPagination
 from meters.api.serializers import ByKey
 from meters.models import Customer
+
+NUMERAL = re.compile("[0-9]{1,18}")
 
 
 class NewestFirst(CursorPagination):
@@ -38,18 +44,28 @@ class InvoiceQuery(serializers.Serializer[Any]):
     ),
     retrieve=extend_schema(
         operation_id="get_invoice",
-        description="Reads an invoice. Its lines stand in the order in which they are computed: usage, fees, "
-        "promotions, minimum or overage, taxes. Each says the way to its amount, in `steps` and in words.",
+        description="Reads an invoice, by its id or its number. Its lines stand in the order in which they are "
+        "computed: usage, fees, promotions, minimum or overage, taxes. Each says the way to its amount, in `steps` and "
+        "in words.",
         examples=[answered(INVOICE)],
     ),
 )
-class InvoiceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Invoice]):
+class InvoiceViewSet(
+    HoldingActions, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Invoice]
+):
     """Invoices, newest first. An open one is an estimate that follows usage up to `usage_version`."""
 
     queryset = Invoice.objects.all()
     serializer_class = InvoiceSerializer
     pagination_class = NewestFirst
     customer_keys = {"list", "retrieve"}
+
+    def get_object(self) -> Invoice:
+        """By its id, or by its number, which is never made of digits alone."""
+        name = self.kwargs["pk"]
+        by = {"pk": int(name)} if NUMERAL.fullmatch(name) else {"number": name}
+        invoice: Invoice = get_object_or_404(self.get_queryset(), **by)
+        return invoice
 
     def get_queryset(self) -> QuerySet[Invoice]:
         about = ("product_item__meter", "promotion__promotion", "tax_rate", "invoice")
@@ -59,6 +75,7 @@ class InvoiceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
             .get_queryset()
             .select_related("customer__billing_profile", "plan_version__plan")
             .prefetch_related(Prefetch("lines", queryset=lines))
+            .annotate(is_behind=Q(status__in=Invoice.LIVE) & overtaken())
         )
         own = customer_of(self.request)
         if own is not None:
