@@ -240,6 +240,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "tax-rates", "description": "What is added."},
         {"name": "billing-profiles", "description": "Whom invoices are written to, and with which taxes."},
         {"name": "invoices", "description": "What is owed, and why."},
+        {"name": "billing-policy", "description": "When invoices become final and due, and how they are numbered."},
     ],
 }
 
