@@ -23,6 +23,8 @@ from meters.statements import execute_prepared
 MAX_ROWS = 5_000
 # How long, in nanoseconds, a process goes on with the form of the statement that it had to fall back to.
 WARY_FOR = 10 * 10**9
+# For how long, in nanoseconds, a writer may leave what it has to announce to the writer after it.
+ANNOUNCE_WITHIN = 50 * 10**6
 LAST_FORM = len(recording_sql.RECORD_EVENTS) - 1
 
 COLUMNS = ("customers", "meters", "keys", "contents", "times", "dimension_sets", "values")
@@ -61,6 +63,9 @@ _queue: list[_Waiting] = []
 _busy = False
 _form = 0
 _wary_until = 0
+# Customers whose usage changed, which nobody was told yet.
+_unannounced: set[int] = set()
+_announced_at = 0
 
 
 def store(rows: Rows) -> set[int] | None:
@@ -71,7 +76,8 @@ def store(rows: Rows) -> set[int] | None:
     """
     if connection.in_atomic_block:
         (stored,) = _write([rows])
-        transaction.on_commit(lambda: _announce([rows], [stored]), robust=True)
+        if stored is None or stored:
+            transaction.on_commit(lambda: _announce(rows.customer_ids), robust=True)
         return stored
     mine = _Waiting(rows)
     _queue_up(mine)
@@ -99,15 +105,15 @@ def _lead(mine: _Waiting) -> None:
     try:
         _write_group(group)
     except BaseException:
-        for waiting in group[1:]:
+        for waiting in group:
             waiting.error = OperationalError("The writer of this batch was interrupted.")
         raise
     finally:
-        _hand_over()
+        to_announce = _hand_over(group)
         for waiting in group[1:]:
             waiting.turn.release()
-    written = [waiting for waiting in group if waiting.error is None]
-    _announce([waiting.rows for waiting in written], [waiting.stored for waiting in written])
+        if to_announce:
+            _announce(to_announce)
 
 
 def _take_along(mine: _Waiting) -> list[_Waiting]:
@@ -123,15 +129,24 @@ def _take_along(mine: _Waiting) -> list[_Waiting]:
     return group
 
 
-def _hand_over() -> None:
-    global _busy
+def _hand_over(group: Sequence[_Waiting]) -> set[int]:
+    """Lets the next one write. Answers the customers to announce now: none where the next one will do it in time."""
+    global _busy, _unannounced, _announced_at
     with _lock:
+        for waiting in group:
+            if waiting.error is None and (waiting.stored is None or waiting.stored):
+                _unannounced |= waiting.rows.customer_ids
         if _queue:
             following = _queue.pop(0)
             following.leads = True
             following.turn.release()
         else:
             _busy = False
+        now = time.monotonic_ns()
+        if _busy and now < _announced_at + ANNOUNCE_WITHIN:
+            return set()
+        to_announce, _unannounced, _announced_at = _unannounced, set(), now
+        return to_announce
 
 
 def _write_group(group: Sequence[_Waiting]) -> None:
@@ -194,12 +209,5 @@ def nulls(count: int) -> str:
     return ",".join(["NULL"] * count)
 
 
-def _announce(batches: Iterable[Rows], stored: Iterable[set[int] | None]) -> None:
-    changed = {
-        customer_id
-        for rows, new in zip(batches, stored, strict=True)
-        if new is None or new
-        for customer_id in rows.customer_ids
-    }
-    if changed:
-        usage_changed.send_robust(sender=None, customer_ids=sorted(changed))
+def _announce(customer_ids: Iterable[int]) -> None:
+    usage_changed.send_robust(sender=None, customer_ids=sorted(customer_ids))

@@ -109,7 +109,8 @@ def test_large_batches_do_not_pile_up_in_one_statement(monkeypatch) -> None:
     assert_rollups_equal_events()
 
 
-def test_the_change_is_announced_once_for_all_that_shared_the_commit() -> None:
+def test_the_change_is_announced_once_for_all_that_shared_the_commit(monkeypatch) -> None:
+    monkeypatch.setattr(batching, "ANNOUNCE_WITHIN", 0)
     make_used_meter()
     ids = {make_customer(key).id for key in ("acme", "globex")}
     heard: list[list[int]] = []
@@ -124,6 +125,26 @@ def test_the_change_is_announced_once_for_all_that_shared_the_commit() -> None:
         usage_changed.disconnect(hear)
     assert len(heard) == 2
     assert set(heard[1]) == ids
+
+
+def test_writers_that_follow_each_other_closely_announce_their_changes_together(monkeypatch) -> None:
+    monkeypatch.setattr(batching, "MAX_ROWS", 1)
+    monkeypatch.setattr(batching, "ANNOUNCE_WITHIN", 10**12)
+    monkeypatch.setattr(batching, "_announced_at", time.monotonic_ns())
+    make_used_meter()
+    ids = {make_customer(key).id for key in ("acme", "globex", "initech")}
+    heard: list[list[int]] = []
+
+    def hear(customer_ids, **_) -> None:
+        heard.append(customer_ids)
+
+    usage_changed.connect(hear)
+    try:
+        Held().run({"1": send(1), "2": send(2, "globex"), "3": send(3, "initech"), "again": send(1)})
+    finally:
+        usage_changed.disconnect(hear)
+    # By the last one, though it brought nothing new itself.
+    assert heard == [sorted(ids)]
 
 
 def test_inside_a_transaction_the_batch_is_part_of_it() -> None:
