@@ -365,6 +365,7 @@ def _entry(
         kind=kind,
         source=source,
         rule=rule,
+        rule_words=str(rule)[:400] if rule else "",
         actor=actor[:150],
         detail=detail[:500],
     )

@@ -17,16 +17,19 @@ def draft_after(plan: Plan, newest: PlanVersion) -> PlanVersion:
     return draft
 
 
-def freeze(version: PlanVersion, *, moves_existing: bool, now: datetime) -> None:
-    """Makes a version the active one of its plan, in place of the one before."""
+def freeze(version: PlanVersion, *, moves_existing: bool, now: datetime, actor: str) -> None:
+    """Makes a version the active one of its plan, in place of the one before. `actor`: who did it, in words."""
     version.plan.versions.filter(status=PlanVersion.Status.ACTIVE).update(status=PlanVersion.Status.SUPERSEDED)
     version.status = PlanVersion.Status.ACTIVE
     version.activated_at = now
+    version.activated_by = actor[:200]
     version.moves_existing = moves_existing
-    version.save(update_fields=["status", "activated_at", "moves_existing"])
+    version.save(update_fields=["status", "activated_at", "activated_by", "moves_existing"])
 
 
-def derive(private: Plan, base: PlanVersion, *, moves_existing: bool, now: datetime) -> PlanVersion | None:
+def derive(
+    private: Plan, base: PlanVersion, *, moves_existing: bool, now: datetime, actor: str = ""
+) -> PlanVersion | None:
     """Makes and activates a version of a private plan out of its base plan's, with the customer's own prices kept.
 
     A draft that staff are working on is brought up to date too, and stays a draft behind it. A plan that was never
@@ -56,7 +59,7 @@ def derive(private: Plan, base: PlanVersion, *, moves_existing: bool, now: datet
         rebase(version, base)
         if moves_existing:
             check_version(version)
-        freeze(version, moves_existing=moves_existing, now=now)
+        freeze(version, moves_existing=moves_existing, now=now, actor=actor)
     if draft is not None:
         rebase(draft, base)
     return version

@@ -56,7 +56,12 @@ def export_plan(plan: Plan, *, version: PlanVersion | None = None) -> dict[str, 
 
 
 def apply_plan(
-    document: Mapping[str, Any], *, activate: bool = False, moves_existing: bool = True, dry_run: bool = False
+    document: Mapping[str, Any],
+    *,
+    activate: bool = False,
+    moves_existing: bool = True,
+    dry_run: bool = False,
+    actor: str = "",
 ) -> Applied:
     """Makes a plan what a document says, and the plan itself if there is none with its key.
 
@@ -68,15 +73,15 @@ def apply_plan(
     """
     wanted = read_document(document)
     with transaction.atomic():
-        applied = _apply(wanted, activate=activate, moves_existing=moves_existing)
+        applied = _apply(wanted, activate=activate, moves_existing=moves_existing, actor=actor)
         if dry_run:
             transaction.set_rollback(True)
             applied = replace(applied, version=None)
     return applied
 
 
-def _apply(wanted: PlanDocument, *, activate: bool, moves_existing: bool) -> Applied:
-    plan, changed = _plan_of(wanted)
+def _apply(wanted: PlanDocument, *, activate: bool, moves_existing: bool, actor: str) -> Applied:
+    plan, changed = _plan_of(wanted, actor)
     active = active_version(plan)
     with transaction.atomic():
         draft = draft_version(plan)
@@ -88,11 +93,11 @@ def _apply(wanted: PlanDocument, *, activate: bool, moves_existing: bool) -> App
             return Applied(plan, changed, None)
     changed += differences(active, draft)
     if activate:
-        draft = activate_plan(plan, moves_existing=moves_existing)
+        draft = activate_plan(plan, moves_existing=moves_existing, actor=actor)
     return Applied(Plan.objects.get(pk=plan.pk), changed, draft)
 
 
-def _plan_of(wanted: PlanDocument) -> tuple[Plan, list[Difference]]:
+def _plan_of(wanted: PlanDocument, actor: str) -> tuple[Plan, list[Difference]]:
     """The plan that a document is about, made if there is none, with its names as the document says."""
     plan = Plan.objects.filter(key=wanted.key).first()
     if plan is None:
@@ -118,7 +123,7 @@ def _plan_of(wanted: PlanDocument) -> tuple[Plan, list[Difference]]:
     if plan.is_private and plan.follows_base != wanted.follows_base:
         words = {True: "Follows its base plan", False: "Stays as it is"}
         changed.append(Difference(CHANGED, "Base plan", [words[plan.follows_base]], [words[wanted.follows_base]]))
-        set_follows_base(plan, follows=wanted.follows_base)
+        set_follows_base(plan, follows=wanted.follows_base, actor=actor)
     return plan, changed
 
 

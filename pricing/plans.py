@@ -29,6 +29,8 @@ __all__ = [
     "version_for",
 ]
 
+NOT_ACTIVE = "{} is not active: activate it first, then make it the default plan."
+
 
 @transaction.atomic
 def draft_version(plan: Plan) -> PlanVersion:
@@ -41,13 +43,13 @@ def draft_version(plan: Plan) -> PlanVersion:
 
 
 @transaction.atomic
-def activate(plan: Plan, *, moves_existing: bool = True) -> PlanVersion:
+def activate(plan: Plan, *, moves_existing: bool = True, actor: str = "") -> PlanVersion:
     """Freezes the draft and makes it what new customers get, and the private plans that follow this one.
 
     Customers on an earlier version get it with their next period, or stay on what they have, until a later version
-    moves them: `moves_existing` False. A retired plan without a draft is taken back into use as it was. Raises
-    ValidationError by field where there is nothing to activate, and where a customer whom it moves has one of its
-    product items priced by another plan.
+    moves them: `moves_existing` False. A retired plan without a draft is taken back into use as it was. `actor` is
+    kept with the versions: who did it. Raises ValidationError by field where there is nothing to activate, and where
+    a customer whom it moves has one of its product items priced by another plan.
     """
     plan = _lock_family(plan)
     draft = plan.versions.select_for_update(no_key=True, of=("self",)).filter(status=PlanVersion.Status.DRAFT).first()
@@ -59,9 +61,9 @@ def activate(plan: Plan, *, moves_existing: bool = True) -> PlanVersion:
         now = timezone.now()
         if moves_existing:
             check_version(draft)
-        freeze(draft, moves_existing=moves_existing, now=now)
+        freeze(draft, moves_existing=moves_existing, now=now, actor=actor)
         for private in plan.private_plans.filter(follows_base=True).order_by("pk"):
-            derive(private, draft, moves_existing=moves_existing, now=now)
+            derive(private, draft, moves_existing=moves_existing, now=now, actor=actor)
         active = draft
     plan.status = Plan.Status.ACTIVE
     plan.save(update_fields=["status"])
@@ -88,7 +90,8 @@ def set_default(plan: Plan, *, is_default: bool) -> None:
     """Makes a plan the default one in place of another, or no longer the default.
 
     In a transaction that changes a plan this comes first: whoever waits here may hold no plan that others want.
-    Raises ValidationError for a private plan.
+    Raises ValidationError for a private plan, and for one that is not active: it would take the place of the one that
+    new customers get now, and give them nothing.
     """
     if is_default and plan.is_private:
         raise ValidationError({"is_default": f"{plan.key} is a plan of {plan.customer} only."})
@@ -96,7 +99,10 @@ def set_default(plan: Plan, *, is_default: bool) -> None:
     with connection.cursor() as cursor:
         cursor.execute(DEFAULT_PLAN_LOCK)
     # Both rows in the order in which others take them.
-    list(Plan.objects.select_for_update(no_key=True).filter(Q(pk=plan.pk) | Q(is_default=True)).order_by("pk"))
+    held = Plan.objects.select_for_update(no_key=True).filter(Q(pk=plan.pk) | Q(is_default=True)).order_by("pk")
+    now = {found.pk: found for found in held}[plan.pk]
+    if is_default and now.status != Plan.Status.ACTIVE:
+        raise ValidationError({"is_default": NOT_ACTIVE.format(plan)})
     if is_default:
         Plan.objects.filter(is_default=True).exclude(pk=plan.pk).update(is_default=False)
     Plan.objects.filter(pk=plan.pk).update(is_default=is_default)

@@ -50,7 +50,7 @@ def make_private(plan: Plan, *, customer: Customer, follows_base: bool = True, k
 
 
 @transaction.atomic
-def set_follows_base(plan: Plan, *, follows: bool) -> PlanVersion | None:
+def set_follows_base(plan: Plan, *, follows: bool, actor: str = "") -> PlanVersion | None:
     """Whether a new version of the base plan makes a new version of this one.
 
     A plan that begins to follow is brought up to date: where the base has changed meanwhile, a new version of this
@@ -68,7 +68,7 @@ def set_follows_base(plan: Plan, *, follows: bool) -> PlanVersion | None:
     current = active_version(base)
     if not follows or current is None:
         return None
-    return _catch_up(locked, current)
+    return _catch_up(locked, current, actor)
 
 
 @transaction.atomic
@@ -98,13 +98,13 @@ def drop_own_terms(version: PlanVersion, *names: str) -> PlanVersion:
     return version
 
 
-def _catch_up(plan: Plan, base: PlanVersion) -> PlanVersion | None:
+def _catch_up(plan: Plan, base: PlanVersion, actor: str) -> PlanVersion | None:
     """Derives a version where that says anything new; a draft is brought up to date in any case."""
     active = active_version(plan)
     if active is None:
-        return derive(plan, base, moves_existing=True, now=timezone.now())
+        return derive(plan, base, moves_existing=True, now=timezone.now(), actor=actor)
     with transaction.atomic():
-        derived = derive(plan, base, moves_existing=True, now=timezone.now())
+        derived = derive(plan, base, moves_existing=True, now=timezone.now(), actor=actor)
         assert derived is not None
         if same_contents(derived, active):
             transaction.set_rollback(True)

@@ -38,6 +38,16 @@ def default_plan() -> Plan | None:
     return Plan.objects.filter(is_default=True, status=Plan.Status.ACTIVE).first()
 
 
+def leaves_customers_without_plan() -> bool:
+    """Whether a new customer may get no plan: none is the default, and no rule takes everybody. An installation that
+    has neither a plan nor a customer yet has nobody to leave out."""
+    if default_plan() is not None:
+        return False
+    if any(not rule.customer_source and not rule.conditions.all() for rule in _rules()):
+        return False
+    return Customer.objects.exists() or Plan.objects.filter(status=Plan.Status.ACTIVE).exists()
+
+
 def try_rules(customers: Iterable[Customer], *, with_disabled: bool = False) -> list[Tried]:
     """What each customer would get if it were new, without any effect. As many queries for one as for many.
 

@@ -47,7 +47,7 @@ def shell_json(text: str) -> str:
 
 @register.filter
 def plan_name(invoice: Invoice) -> str:
-    return invoice.plan_name or str(invoice.plan_version.plan)
+    return invoice.plan_name or invoice.plan_version.plan.public_name
 
 
 @register.filter

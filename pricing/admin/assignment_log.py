@@ -36,8 +36,8 @@ def what_chip(entry: AssignmentLog) -> SafeString:
 
 
 def by_words(entry: AssignmentLog) -> str:
-    """ "Rule 10: Basic", "Default plan", "Staff: anna"."""
-    who = str(entry.rule or entry.get_source_display())
+    """ "Rule 10: Basic" as it was then, "Default plan", "Staff: anna"."""
+    who = entry.rule_words or str(entry.get_source_display())
     return f"{who}: {entry.actor}" if entry.actor else who
 
 
@@ -46,7 +46,7 @@ class AssignmentLogAdmin(ReadOnly, ModelAdmin[AssignmentLog]):
     list_display = ["time", "customer_link", "what", "detail", "by"]
     list_display_links = None
     list_filter = ["kind", "source"]
-    list_select_related = ["customer", "rule__plan"]
+    list_select_related = ["customer"]
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER

@@ -39,7 +39,7 @@ class QuantityRow:
 
 
 def assignment_page(assignment: Assignment) -> dict[str, Any]:
-    entries = assignment.log.select_related("rule__plan")
+    entries = assignment.log.all()
     return {
         "quantities": quantity_rows(assignment, _running(assignment)[1]),
         "log": log_rows(entries[:LOG_SHOWN]),

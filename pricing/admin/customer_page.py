@@ -44,7 +44,7 @@ def customer_panels(request: HttpRequest, customer: Customer, taken_off: Mapping
         context |= {"billing": BillingProfile.objects.filter(customer=customer).first(), "show_billing": True}
         context["taxes"] = tax_rates_of(customer)
     if context["may_see_log"]:
-        entries = customer.assignment_log.select_related("rule__plan")
+        entries = customer.assignment_log.all()
         context |= {"log": log_rows(entries[:LOG_SHOWN]), "log_count": entries.count()}
     return context
 

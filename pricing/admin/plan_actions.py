@@ -4,25 +4,47 @@ All raise ValidationError where the service refuses, and Http404 for a row of an
 """
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 
 from pricing.admin import rate_pages
-from pricing.admin.plan_page import ActivationForm
-from pricing.models import Fee, Plan, PlanVersion, Rate
-from pricing.plans import activate, active_version, discard_draft, draft_version, remove_fee, retire
+from pricing.admin.assignments import running
+from pricing.admin.plan_questions import NO_DEFAULT, ActivationForm
+from pricing.differences import differences
+from pricing.models import Assignment, Fee, Plan, PlanVersion, Rate
+from pricing.plans import activate, active_version, discard_draft, draft_version, remove_fee, retire, set_default
 from pricing.private_plans import drop_override, drop_own_terms, set_follows_base
 
-WAS_DEFAULT = "It was the default plan: new customers that no rule matches get no plan until you choose another."
+WAS_DEFAULT = f"It was the default plan: {NO_DEFAULT}."
 
 
 def activated(plan: Plan, request: HttpRequest) -> str:
     form = ActivationForm({"existing": "move"} | request.POST.dict())
     if not form.is_valid():
         raise ValidationError("Say whether the customers on the plan move to the new version or stay.")
-    before, active = active_version(plan), activate(plan, moves_existing=form.moves_existing)
+    done = _activated(plan, form, request)
+    if form.cleaned_data["default_plan"] and not plan.is_default:
+        # In a transaction of its own, as it comes first in one.
+        set_default(plan, is_default=True)
+        return f"{done} It is the default plan."
+    return done
+
+
+def _activated(plan: Plan, form: ActivationForm, request: HttpRequest) -> str:
+    was_retired = plan.status == Plan.Status.RETIRED
+    with transaction.atomic():
+        before = active_version(plan)
+        active = activate(plan, moves_existing=form.moves_existing, actor=request.user.get_username())
+        changes = differences(before, active) if before is not None and before != active else None
+    if was_retired:
+        default = "" if form.cleaned_data["default_plan"] or plan.is_private else " It is not the default plan."
+        return f"{active} is active: {plan} is back in use.{default}"
     if before is None or before == active:
         return f"{active} is active."
+    if not changes:
+        return f"{active} is active. It says what v{before.number} said: no price changes."
     if form.moves_existing:
         return f"{active} is active. Customers stay on the prices of v{before.number} until their next period."
     return f"{active} is active for new customers. Those on the plan stay on the version they have."
@@ -31,7 +53,10 @@ def activated(plan: Plan, request: HttpRequest) -> str:
 def retired(plan: Plan, request: HttpRequest) -> str:
     was_default = plan.is_default
     retire(plan)
+    stay = Assignment.objects.filter(running(timezone.localdate()), plan=plan).count()
     done = f"{plan} is retired: no new customer gets it."
+    if stay:
+        done = f"{done} {stay} customer{' that is on it stays' if stay == 1 else 's that are on it stay'}."
     return f"{done} {WAS_DEFAULT}" if was_default else done
 
 
@@ -76,7 +101,7 @@ def terms_taken_back(plan: Plan, request: HttpRequest) -> str:
 
 def followed(plan: Plan, request: HttpRequest) -> str:
     follows = request.POST.get("follows") == "1"
-    made = set_follows_base(plan, follows=follows)
+    made = set_follows_base(plan, follows=follows, actor=request.user.get_username())
     if follows and made is not None:
         return f"{plan.key} follows {plan.base} and is brought up to date: v{made.number} counts from the next period."
     if follows:

@@ -90,7 +90,7 @@ def apply_page(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest) -> Ht
         # What is applied is what was shown: a text that was edited since is shown anew.
         seen = "apply" in request.POST and request.POST.get("checked") == checked
         try:
-            applied = apply_plan(document, dry_run=not seen)
+            applied = apply_plan(document, dry_run=not seen, actor=request.user.get_username())
         except ValidationError as error:
             faults = [(path, said) for path, texts in error.message_dict.items() for said in texts]
         else:

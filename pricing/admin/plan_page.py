@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django import forms
 from django.db.models import Count
 from django.utils import timezone
 
@@ -18,8 +17,6 @@ from pricing.models import Assignment, Plan, PlanVersion
 # Of private plans on the page of their base; the list of plans has all.
 MOST_PRIVATE = 10
 
-MOVE, STAY = "move", "stay"
-
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
@@ -28,22 +25,8 @@ class Earlier:
     version: PlanVersion
     active_from: str
     active_to: str
+    by: str
     contents: int
-
-
-class ActivationForm(forms.Form):
-    """What a new version of an active plan means for those who are on the plan already."""
-
-    existing = forms.ChoiceField(
-        label="Customers on the plan",
-        choices=[(MOVE, "Move to it at their next period"), (STAY, "Stay on the version they have")],
-        widget=forms.RadioSelect,
-        initial=MOVE,
-    )
-
-    @property
-    def moves_existing(self) -> bool:
-        return bool(self.cleaned_data["existing"] == MOVE)
 
 
 def plan_page(plan: Plan) -> dict[str, Any]:
@@ -56,7 +39,6 @@ def plan_page(plan: Plan) -> dict[str, Any]:
         "draft": drafted,
         "active": view_of(active) if active else None,
         "changes": _changes(active, draft),
-        "activation_form": ActivationForm(),
         "older": _older(plan, active),
         "items_left": draft is not None and items_to_add(draft).exists(),
         "customers": Assignment.objects.filter(running(timezone.localdate()), plan=plan).count(),
@@ -77,7 +59,7 @@ def _older(plan: Plan, active: PlanVersion | None) -> list[Earlier]:
     superseded = plan.versions.filter(status=PlanVersion.Status.SUPERSEDED).order_by("-number")
     for version in superseded.annotate(prices=Count("rates", distinct=True), charged=Count("fees", distinct=True)):
         contents = version.prices + version.charged
-        earlier.append(Earlier(version, instant(version.activated_at), instant(end), contents))
+        earlier.append(Earlier(version, instant(version.activated_at), instant(end), version.activated_by, contents))
         end = version.activated_at
     return earlier
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from meters.admin.base import KeepsRows, ModelAdmin, ModelForm, messages_of, require
-from pricing.admin import plan_actions, plan_documents, plan_pages, rate_pages
+from pricing.admin import plan_actions, plan_documents, plan_pages, plan_questions, rate_pages
 from pricing.admin.assignments import running
 from pricing.admin.plan_page import plan_page
 from pricing.admin.plan_pages import plan_url
@@ -35,7 +35,7 @@ class PlanForm(ModelForm[Plan]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance.is_private:
+        if not may_be_default(self.instance):
             del self.fields["default_plan"]
         self.initial.setdefault("default_plan", self.instance.is_default)
 
@@ -68,7 +68,7 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
 
     def get_fields(self, request: HttpRequest, obj: Plan | None = None) -> Any:
         fields = ["key", "name", "description"]
-        return fields if obj and obj.is_private else [*fields, "default_plan"]
+        return [*fields, "default_plan"] if obj and may_be_default(obj) else fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Plan | None = None) -> Any:
         return ["key"] if obj else []
@@ -108,17 +108,25 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
     # --- The form ---
 
     def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
-        is_default = form.cleaned_data.get("default_plan", obj.is_default)
         if change:
-            if is_default != obj.is_default:
-                set_default(obj, is_default=is_default)
+            self._save_default(request, obj, form.cleaned_data.get("default_plan", obj.is_default))
             # Not the whole row: another one may be switching the plan on at this moment.
             obj.save(update_fields=[name for name in ("name", "description") if name in form.changed_data])
             return
         obj.save()
         draft_version(obj)
-        if is_default:
-            set_default(obj, is_default=True)
+
+    def _save_default(self, request: HttpRequest, plan: Plan, is_default: bool) -> None:
+        if is_default == plan.is_default:
+            return
+        try:
+            set_default(plan, is_default=is_default)
+        except ValidationError as error:
+            self.message_user(request, messages_of(error), messages.ERROR)
+        else:
+            if not is_default:
+                text = f"{plan} is no longer the default plan: {plan_questions.NO_DEFAULT}."
+                self.message_user(request, text, messages.WARNING)
 
     def response_add(self, request: HttpRequest, obj: Plan, post_url_continue: str | None = None) -> HttpResponse:
         self.message_user(request, f"{obj} is there. Add its product items, then activate it.", messages.SUCCESS)
@@ -137,7 +145,7 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
         private = [(private, status_chip(private)) for private in page["private_plans"]]
         own = {"status_chip": status_chip(plan), "put_on_url": plan_pages.put_on_url(plan, request)}
         if plan.is_private:
-            own["subtitle"] = f"{plan}, private plan of {plan.customer}"
+            own["subtitle"] = f"{plan.public_name}, private plan of {plan.customer}"
         return page | own | {"private_plans": private}
 
     # --- Its own pages ---
@@ -173,7 +181,7 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
             (self._look_view, looks),
         ]
         own = [
-            path(f"<int:pk>/{route}", self.admin_site.admin_view(partial(view, run)), name=f"pricing_plan_{name}")
+            path(f"<int:pk>/{route}", self.admin_site.admin_view(partial(view, name, run)), name=f"pricing_plan_{name}")
             for view, routes in kinds
             for route, (name, run) in routes.items()
         ]
@@ -184,13 +192,20 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
         require(self.has_add_permission(request) and self.has_change_permission(request))
         return plan_documents.apply_page(self, request)
 
-    def _action_view(self, run: Callable[..., str], request: HttpRequest, pk: int, **which: int) -> HttpResponse:
-        """One change of a plan, by POST: calls the service, tells what it did or why not, and shows the plan."""
+    def _action_view(
+        self, name: str, run: Callable[..., str], request: HttpRequest, pk: int, **which: int
+    ) -> HttpResponse:
+        """One change of a plan, by POST: calls the service, tells what it did or why not, and shows the plan.
+
+        GET asks for it, where there is something to ask.
+        """
         require(self.has_change_permission(request))
         plan = get_object_or_404(Plan.objects.select_related("base", "customer"), pk=pk)
-        if request.method != "POST":
+        if request.method != "POST" and name not in plan_questions.QUESTIONS:
             return HttpResponseNotAllowed(["POST"])
         try:
+            if request.method != "POST":
+                return plan_questions.ask(self, request, plan, name, plan_url(pk), **which)
             done = run(plan, request, **which)
         except ValidationError as error:
             self.message_user(request, messages_of(error), messages.ERROR)
@@ -200,16 +215,21 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
         return HttpResponseRedirect(plan_url(pk))
 
     def _page_view(
-        self, page: Callable[..., HttpResponse], request: HttpRequest, pk: int, **which: int
+        self, name: str, page: Callable[..., HttpResponse], request: HttpRequest, pk: int, **which: int
     ) -> HttpResponse:
         require(self.has_change_permission(request))
         return page(self, request, get_object_or_404(Plan.objects.select_related("base", "customer"), pk=pk), **which)
 
     def _look_view(
-        self, page: Callable[..., HttpResponse], request: HttpRequest, pk: int, **which: int
+        self, name: str, page: Callable[..., HttpResponse], request: HttpRequest, pk: int, **which: int
     ) -> HttpResponse:
         require(self.has_view_permission(request))
         return page(self, request, get_object_or_404(Plan.objects.select_related("base", "customer"), pk=pk), **which)
+
+
+def may_be_default(plan: Plan) -> bool:
+    """Whether its page has the tick: one that is not active would leave new customers without a plan."""
+    return plan.is_default or (plan.status == Plan.Status.ACTIVE and not plan.is_private)
 
 
 def _count(rows: "QuerySet[Any]", group: str) -> Coalesce:

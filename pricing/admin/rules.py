@@ -7,8 +7,10 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
-from meters.admin.base import TabularInline, require
+from meters.admin.base import TabularInline, chip, require
 from pricing.admin.order_column import InOrder
 from pricing.admin.rule_trial import conditions_words, try_page
 from pricing.models import AssignmentRule, AssignmentRuleCondition, Plan
@@ -26,7 +28,7 @@ class AssignmentRuleAdmin(InOrder[AssignmentRule]):
     """Which plan a new customer gets. Rules look at customers once, when they are created."""
 
     change_list_template = "admin/pricing/rule/change_list.html"
-    list_display = ["position", "conditions_text", "plan", "enabled", "moves"]
+    list_display = ["position", "conditions_text", "plan_state", "enabled", "moves"]
     list_display_links = ["position", "conditions_text"]
     list_filter = ["enabled"]
     show_facets = admin.ShowFacets.NEVER
@@ -48,6 +50,14 @@ class AssignmentRuleAdmin(InOrder[AssignmentRule]):
     @admin.display(description="a new customer with")
     def conditions_text(self, rule: AssignmentRule) -> str:
         return conditions_words(rule)
+
+    @admin.display(description="plan", ordering="plan")
+    def plan_state(self, rule: AssignmentRule) -> SafeString:
+        """The plan; one that is not active is marked, as the rule is passed over."""
+        if rule.plan.status == Plan.Status.ACTIVE:
+            return format_html("{}", rule.plan)
+        state = str(rule.plan.get_status_display()).lower()
+        return format_html("{} {}", rule.plan, chip(f"{state}: the rule is passed over", "bad"))
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.try_view)

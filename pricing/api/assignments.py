@@ -199,10 +199,11 @@ class AssignmentViewSet(
 
 class LogSerializer(serializers.ModelSerializer[AssignmentLog]):
     customer = KeyOf()
+    plan = KeyOf(source="assignment.plan", allow_null=True, help_text="Null: no rule and no default plan.")
 
     class Meta:
         model = AssignmentLog
-        fields = ["id", "customer", "assignment", "at", "kind", "source", "rule", "actor", "detail"]
+        fields = ["id", "customer", "assignment", "plan", "at", "kind", "source", "rule", "rule_words", "actor", "detail"]
 
 
 class LogQuery(Strict):
@@ -220,7 +221,7 @@ class LogQuery(Strict):
 class AssignmentLogViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[AssignmentLog]):
     """What was done to assignments, newest first."""
 
-    queryset = AssignmentLog.objects.select_related("customer")
+    queryset = AssignmentLog.objects.select_related("customer", "assignment__plan")
     serializer_class = LogSerializer
     pagination_class = NewestFirst
 

@@ -20,10 +20,12 @@ LOG_ENTRY = {
     "id": 3,
     "customer": "acme",
     "assignment": 7,
+    "plan": "AwesomeIntegrationApi",
     "at": "2026-11-02T09:30:00Z",
     "kind": "assigned",
     "source": "rule",
     "rule": 1,
+    "rule_words": "Rule 10: Awesome Integration API",
     "actor": "",
     "detail": "On Awesome Integration API from 2 November 2026",
 }

@@ -24,7 +24,7 @@ from meters.api.negotiation import Negotiation
 from meters.api.problems import Problem
 from meters.api.serializers import Strict
 from pricing.api.examples import APPLIED_DOCUMENT, DOCUMENT
-from pricing.api.fields import WHOLE, put, query_of
+from pricing.api.fields import WHOLE, activator_of, put, query_of
 from pricing.api.plan_serializers import VersionSerializer
 from pricing.api.versions import DIFFERENCE, KEY, VERSIONS, difference_json
 from pricing.document_text import DocumentFault, read_text, write_text
@@ -117,7 +117,7 @@ class PlanDocumentView(APIView):
         choice = query_of(request, ApplyQuery)
         document = _document(request.data, key)
         with _faults():
-            applied = apply_plan(document, **choice)
+            applied = apply_plan(document, **choice, actor=activator_of(request))
         version = applied.version and VERSIONS.get(pk=applied.version.pk)
         return Response(
             {

@@ -20,8 +20,8 @@ PLAN = {
     "draft_version": None,
     "created_at": "2026-11-02T09:30:00Z",
 }
-NEW_PLAN = {name: PLAN[name] for name in ("key", "name", "is_default")}
-CREATED_PLAN = PLAN | {"status": "draft", "active_version": None, "draft_version": 1}
+NEW_PLAN = {name: PLAN[name] for name in ("key", "name")}
+CREATED_PLAN = PLAN | {"status": "draft", "is_default": False, "active_version": None, "draft_version": 1}
 PRIVATE_PLAN = PLAN | {
     "key": "AwesomeIntegrationApi.acme",
     "status": "draft",
@@ -78,10 +78,11 @@ VERSION = {
     "overridden_terms": [],
     "created_at": "2026-11-02T09:30:00Z",
     "activated_at": "2026-11-02T10:00:00Z",
+    "activated_by": "API key billing",
     "rates": [RATE],
     "fees": [FEE],
 }
-DRAFT = VERSION | {"number": 2, "status": "draft", "activated_at": None}
+DRAFT = VERSION | {"number": 2, "status": "draft", "activated_at": None, "activated_by": ""}
 TERMS = {"trial_days": 14, "minimum": "20"}
 DIFFERENCES = {
     "from": 1,

@@ -74,6 +74,12 @@ def actor_of(request: Request) -> str:
     return request.auth.name if isinstance(request.auth, ApiKey) else ""
 
 
+def activator_of(request: Request) -> str:
+    """Who activated a version, as it is kept with it."""
+    name = actor_of(request)
+    return f"API key {name}" if name else ""
+
+
 def query_of(request: Request, form: type[Strict]) -> dict[str, Any]:
     """The parameters of a list, but for those of its pages. Raises ValidationError, also for ones there are not."""
     fields = form().fields

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from meters.api.serializers import ByKey, ConditionsField, NumberField, Strict
 from meters.models import Customer
-from pricing.api.fields import WHOLE, ItemByKey, KeyOf, Settable, below, rate_faults
+from pricing.api.fields import WHOLE, ItemByKey, KeyOf, Settable, activator_of, below, rate_faults
 from pricing.api.rate_schema import ParametersField
 from pricing.explain import describe_rate
 from pricing.models import Fee, Plan, PlanVersion, ProductItem, Rate
@@ -89,7 +89,7 @@ class PlanSerializer(Settable, serializers.ModelSerializer[Plan]):
             setattr(instance, name, value)
         instance.save(update_fields=list(validated_data))
         if follows != instance.follows_base:
-            set_follows_base(instance, follows=follows)
+            set_follows_base(instance, follows=follows, actor=activator_of(self.context["request"]))
         return instance
 
 
@@ -224,10 +224,11 @@ class VersionSerializer(Settable, serializers.ModelSerializer[PlanVersion]):
             "overridden_terms",
             "created_at",
             "activated_at",
+            "activated_by",
             "rates",
             "fees",
         ]
-        read_only_fields = ["number", "status", "moves_existing", "created_at", "activated_at"]
+        read_only_fields = ["number", "status", "moves_existing", "created_at", "activated_at", "activated_by"]
 
     def update(self, instance: PlanVersion, validated_data: dict[str, Any]) -> PlanVersion:
         with below(WHOLE):

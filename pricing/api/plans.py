@@ -13,7 +13,7 @@ from meters.api.examples import answered, asked, resource_docs
 from meters.api.serializers import ByKey, Strict
 from meters.models import Customer
 from pricing.api.examples import CREATED_PLAN, NEW_PLAN, PLAN, PRIVATE_PLAN, VERSION
-from pricing.api.fields import WHOLE, below, of_the_whole, query_of
+from pricing.api.fields import WHOLE, activator_of, below, of_the_whole, query_of
 from pricing.api.plan_serializers import PlanSerializer, PrivatePlanSerializer, VersionSerializer
 from pricing.api.versions import VERSIONS
 from pricing.models import Plan, PlanVersion
@@ -61,7 +61,8 @@ DOCS = resource_docs(
     ),
     "create": extend_schema(
         operation_id="create_plan",
-        description="Creates a plan with an empty draft, version 1. Put rates and fees into it, then activate it.",
+        description="Creates a plan with an empty draft, version 1. Put rates and fees into it, then activate it. Only "
+        "an active plan can be the default plan: say so by `PATCH` afterwards.",
         examples=[asked(NEW_PLAN), answered(CREATED_PLAN, "201")],
     ),
 }
@@ -118,7 +119,7 @@ class PlanViewSet(
         form = ActivateSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         with of_the_whole():
-            version = activate(self.get_object(), **form.validated_data)
+            version = activate(self.get_object(), **form.validated_data, actor=activator_of(request))
         return Response(VersionSerializer(VERSIONS.get(pk=version.pk)).data)
 
     @extend_schema(operation_id="retire_plan", request=None, examples=[answered(PLAN | {"status": "retired"})])

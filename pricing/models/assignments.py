@@ -158,6 +158,7 @@ class AssignmentLog(models.Model):
     kind = models.CharField(max_length=10, choices=Kind)
     source = models.CharField(max_length=10, choices=Assignment.Source)
     rule = models.ForeignKey(AssignmentRule, on_delete=models.SET_NULL, null=True, related_name="+")
+    rule_words = models.CharField(max_length=400, blank=True, help_text="The rule as it was then.")
     actor = models.CharField(max_length=150, blank=True, help_text="Empty: Tollmeter itself.")
     detail = models.CharField(max_length=500, help_text="In words, as it was then.")
 

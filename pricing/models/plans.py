@@ -72,6 +72,12 @@ class Plan(models.Model):
         ]
 
     def __str__(self) -> str:
+        """As staff read it: a private plan by its customer too, as it may have the name of its base."""
+        return f"{self.public_name} ({self.customer})" if self.customer_id is not None else self.public_name
+
+    @property
+    def public_name(self) -> str:
+        """As its customers read it."""
         return self.name or self.key
 
     @property
@@ -129,6 +135,7 @@ class PlanVersion(models.Model):
     overridden_terms = ArrayField(models.CharField(max_length=20), default=list, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     activated_at = models.DateTimeField(null=True, blank=True, editable=False)
+    activated_by = models.CharField(max_length=200, blank=True, editable=False, help_text="Empty: Tollmeter itself.")
 
     class Meta:
         ordering = ["plan", "number"]

@@ -3,13 +3,12 @@
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
-from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from meters.admin.base import instant
 from meters.models import Customer
 from pricing.models import Plan, PlanVersion, ProductItem, Rate
-from tests.factories import STORY_RATE, live_invoice, make_customer, make_meter, make_plan, put_on, run_sweep, send
+from tests.factories import STORY_RATE, live_invoice, make_customer, make_meter, make_plan, run_sweep, send
 from tests.pricing.pages import text
 
 pytestmark = pytest.mark.django_db
@@ -30,13 +29,10 @@ def test_the_whole_story_by_clicking(staff: Client) -> None:
     )
     item = ProductItem.objects.get(meter__key="ApiCalls")
 
-    response = staff.post(
-        "/admin/pricing/plan/add/", {"key": "AwesomeIntegrationApi", "default_plan": "on"}, follow=True
-    )
+    response = staff.post("/admin/pricing/plan/add/", {"key": "AwesomeIntegrationApi"}, follow=True)
     plan = Plan.objects.get()
     assert response.redirect_chain[-1][0] == page(plan)
     assert "Add product item" in text(response)
-    assert plan.is_default
 
     response = staff.post(page(plan, "rates/add"), BLOCKS | {"product_item": str(item.pk)}, follow=True)
     assert "5,000 calls free, then $5.00 per started block of 1,000 calls" in text(response)
@@ -46,10 +42,11 @@ def test_the_whole_story_by_clicking(staff: Client) -> None:
     assert draft.total == "$40.00"
     assert [row.detail for row in draft.lines[0].steps] == ["5,000 of 5,000 free", "7,300 calls = 8 blocks x $5.00"]
 
-    response = staff.post(page(plan, "activate"), follow=True)
+    assert "There is no active default plan" in text(staff.get(page(plan, "activate")))
+    response = staff.post(page(plan, "activate"), {"default_plan": "on"}, follow=True)
     assert 'aria-checked="true"' in text(response)
     plan.refresh_from_db()
-    assert plan.status == Plan.Status.ACTIVE
+    assert (plan.status, plan.is_default) == (Plan.Status.ACTIVE, True)
 
     staff.post("/admin/meters/customer/add/", {"key": "acme", "name": "Acme"})
     send("acme", "ApiCalls", 12300)
@@ -76,16 +73,25 @@ def test_a_taken_key_is_refused_beside_the_field(staff: Client) -> None:
 
 
 def test_one_plan_is_the_default(staff: Client) -> None:
-    first = Plan.objects.create(key="First", is_default=True)
-    second = Plan.objects.create(key="Second")
+    meter = make_meter()
+    first, second = make_plan("First", {meter: STORY_RATE}, is_default=True), make_plan("Second", {meter: STORY_RATE})
     staff.post(page(second), {"name": "Two", "default_plan": "on"})
     assert list(Plan.objects.filter(is_default=True)) == [second]
-    staff.post(page(second), {"name": "Two"})
+    told = text(staff.post(page(second), {"name": "Two"}, follow=True))
+    assert "Two is no longer the default plan: new customers that no rule matches get no plan" in told
     assert not Plan.objects.filter(is_default=True).exists()
-    staff.post("/admin/pricing/plan/add/", {"key": "Third", "default_plan": "on"})
-    assert Plan.objects.get(is_default=True).key == "Third"
     first.refresh_from_db()
     assert not first.is_default
+
+
+def test_a_draft_takes_the_default_from_no_plan(staff: Client) -> None:
+    first = make_plan("First", {make_meter(): STORY_RATE}, is_default=True)
+    assert 'name="default_plan"' not in text(staff.get("/admin/pricing/plan/add/"))
+    staff.post("/admin/pricing/plan/add/", {"key": "Second", "default_plan": "on"})
+    second = Plan.objects.get(key="Second")
+    assert 'name="default_plan"' not in text(staff.get(page(second)))
+    staff.post(page(second), {"name": "Two", "default_plan": "on"})
+    assert list(Plan.objects.filter(is_default=True)) == [first]
 
 
 def test_a_plan_without_prices_is_not_activated(staff: Client) -> None:
@@ -174,7 +180,7 @@ def test_a_price_is_taken_out_of_the_draft(staff: Client) -> None:
 ACTIONS = ["activate", "retire", "draft", "discard", "rates/1/remove"]
 
 
-@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("action", ["draft", "follow", "rates/1/take-back", "terms/take-back"])
 def test_changes_are_posted(staff: Client, action: str) -> None:
     plan = make_plan("Basic", {make_meter(): STORY_RATE})
     assert staff.get(page(plan, action)).status_code == 405
@@ -188,6 +194,7 @@ def test_changes_need_permission(client: Client, action: str) -> None:
     client.force_login(user)
     assert client.get(page(plan)).status_code == 200
     assert client.post(page(plan, action)).status_code == 403
+    assert client.get(page(plan, action)).status_code == 403
     client.logout()
     assert client.post(page(plan, action))["Location"].startswith("/admin/login/")
 
@@ -203,8 +210,8 @@ def test_the_plan_list_asks_as_often_for_many_plans_as_for_one(
     staff: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     meter = make_meter()
-    plans = [make_plan(f"Plan{number}", {meter: STORY_RATE}) for number in range(4)]
-    put_on(make_customer("acme"), plans[0], timezone.localdate())
-    with django_assert_max_num_queries(7):
+    plans = [make_plan(f"Plan{number}", {meter: STORY_RATE}, is_default=number == 0) for number in range(4)]
+    make_customer("acme")
+    with django_assert_max_num_queries(8):
         response = staff.get("/admin/pricing/plan/")
     assert [plan.customers for plan in response.context["cl"].result_list] == [1, 0, 0, 0]

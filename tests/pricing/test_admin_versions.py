@@ -80,8 +80,8 @@ def test_staff_choose_whether_existing_customers_move(
     staff: Client, plan: Plan, choice: dict[str, str], number: int, said: str
 ) -> None:
     assignment = put_on(make_customer("acme"), plan, timezone.localdate())
-    shown = words(staff.get(page(plan)))
-    assert "Customers on the plan: 1" in shown
+    assert "1 customer on the plan" in words(staff.get(page(plan)))
+    shown = words(staff.get(page(plan, "activate")))
     assert 'value="move" ' in shown.split("Move to it at their next period")[0].split('name="existing"')[-1]
     assert "checked" in shown.split("Move to it at their next period")[0].split('name="existing"')[-1]
     assert said in words(staff.post(page(plan, "activate"), choice, follow=True))

@@ -275,6 +275,9 @@ class TestLog:
             ("assigned", made["id"], "test"),
         ]
         assert "Basic" in rows[1]["detail"]
+        assert [row["plan"] for row in rows][:2] == ["Basic", "Basic"]
+        globex = ok(client.get("/v1/assignment-log", {"customer": "globex"}))["data"]
+        assert [(row["kind"], row["plan"], row["rule_words"]) for row in globex] == [("unmatched", None, "")]
         assert {row["customer"] for row in ok(client.get("/v1/assignment-log"))["data"]} == {"acme", "globex"}
         assert pointers(client.get("/v1/assignment-log", {"customer": "nobody"})) == {"/customer"}
         assert client.post("/v1/assignment-log", {}, format="json").status_code == 405

@@ -53,12 +53,14 @@ class TestProductItems:
 class TestPlans:
     def test_the_story_over_the_api(self, client: APIClient) -> None:
         make_meter()
-        made = post(client, "/v1/plans", {"key": "Basic", "name": "Basic plan", "is_default": True}, 201)
+        made = post(client, "/v1/plans", {"key": "Basic", "name": "Basic plan"}, 201)
         assert (made["status"], made["draft_version"], made["active_version"]) == ("draft", 1, None)
         post(client, f"{DRAFT}/rates", {"product_item": "ApiCalls", "parameters": STORY_RATE}, 201)
         version = post(client, "/v1/plans/Basic/activate")
         assert (version["number"], version["status"], version["moves_existing"]) == (1, "active", True)
         assert [rate["parameters"] for rate in version["rates"]] == [STORY_RATE]
+        assert version["activated_by"] == "API key test"
+        ok(client.patch("/v1/plans/Basic", {"is_default": True}, format="json"))
         plan = ok(client.get("/v1/plans/Basic"))
         assert (plan["status"], plan["draft_version"], plan["active_version"]) == ("active", None, 1)
         customer = make_customer("acme")
@@ -67,14 +69,24 @@ class TestPlans:
     def test_create_change_and_list(self, client: APIClient) -> None:
         post(client, "/v1/plans", {"key": "Basic"}, 201)
         post(client, "/v1/plans", {"key": "Pro", "description": "For many calls."}, 201)
-        change = {"name": "Basic plan", "is_default": True}
+        change = {"name": "Basic plan", "description": "For a few."}
         assert {**ok(client.patch("/v1/plans/Basic", change, format="json")), **change} == ok(
             client.get("/v1/plans/Basic")
         )
         assert [row["key"] for row in ok(client.get("/v1/plans"))["data"]] == ["Basic", "Pro"]
+        assert client.delete("/v1/plans/Basic").status_code == 405
+
+    def test_only_an_active_plan_becomes_the_default(self, client: APIClient) -> None:
+        make_plan("Basic", {make_meter(): STORY_RATE}, is_default=True)
+        assert pointers(client.post("/v1/plans", {"key": "Pro", "is_default": True}, format="json")) == {"/is_default"}
+        assert not Plan.objects.filter(key="Pro").exists()
+        post(client, "/v1/plans", {"key": "Pro"}, 201)
+        assert pointers(client.patch("/v1/plans/Pro", {"is_default": True}, format="json")) == {"/is_default"}
+        assert ok(client.get("/v1/plans/Basic"))["is_default"]
+        post(client, "/v1/plans/Pro/versions/draft/rates", {"product_item": "ApiCalls", "parameters": STORY_RATE}, 201)
+        post(client, "/v1/plans/Pro/activate")
         assert ok(client.patch("/v1/plans/Pro", {"is_default": True}, format="json"))["is_default"]
         assert not ok(client.get("/v1/plans/Basic"))["is_default"]
-        assert client.delete("/v1/plans/Basic").status_code == 405
 
     @pytest.mark.parametrize(
         ("body", "pointer"),

@@ -15,6 +15,7 @@ from meters.models import Customer
 from pricing.assignments import assign, end, onboard
 from pricing.models import Assignment, AssignmentRule, Plan
 from pricing.plans import activate, draft_version, retire, set_rate
+from pricing.rules import save_rule
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, send
 from tests.racing import race
 
@@ -49,6 +50,14 @@ class TestOnboarding:
             assert make_customer(key, traits=traits).assignments.get().plan == plan
         assert Assignment.objects.get(customer__key="a").rule == decisive
         assert Assignment.objects.get(customer__key="d").source == Assignment.Source.DEFAULT
+
+    def test_the_log_keeps_the_rule_as_it_was(self) -> None:
+        decisive = rule(make_plan("Gold", {make_meter(): STORY_RATE}), 10)
+        customer = make_customer("a")
+        save_rule(decisive, changes={"position": 30})
+        assert customer.assignment_log.get().rule_words == "Rule 10: Gold"
+        decisive.delete()
+        assert customer.assignment_log.get().rule_words == "Rule 10: Gold"
 
     def test_disabled_rules_and_plans_that_are_not_active_are_passed_over(self) -> None:
         meter = make_meter()

@@ -10,8 +10,9 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from pricing.models import Plan
-from pricing.plans import active_version
-from tests.factories import STORY_RATE, make_meter, make_plan
+from pricing.plans import activate, active_version
+from pricing.private_plans import make_private
+from tests.factories import STORY_RATE, make_customer, make_meter, make_plan
 
 pytestmark = pytest.mark.django_db
 
@@ -58,10 +59,16 @@ def test_a_price_that_was_changed_by_hand_is_shown_and_then_applied(
     assert plan.versions.count() == 1
     answering(monkeypatch, "y")
     assert run("apply_plan", str(file)).splitlines() == [*difference, "Basic v2 is a draft."]
-    assert run("apply_plan", str(file), "--yes", "--activate", "--stay").splitlines()[-1] == "Basic v2 is active."
+    private = make_private(plan, customer=make_customer("acme"))
+    activate(private)
+    assert run("apply_plan", str(file), "--yes", "--activate", "--stay").splitlines()[-3:] == [
+        "Basic v2 is active.",
+        "Customers on the plan stay on the version that they have.",
+        "Basic (acme) v2 follows it, and is active.",
+    ]
     version = active_version(plan)
     assert version is not None
-    assert (version.number, version.moves_existing) == (2, False)
+    assert (version.number, version.moves_existing, version.activated_by) == (2, False, "command line")
     assert version.rates.get().parameters["block_price"] == "6.5"
 
 

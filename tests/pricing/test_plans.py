@@ -17,6 +17,7 @@ from pricing.plans import (
     set_default,
     set_rate,
 )
+from pricing.private_plans import make_private
 from pricing.rates import RateError
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on
 from tests.racing import race
@@ -154,6 +155,26 @@ class TestVersions:
         set_default(second, is_default=False)
         assert not Plan.objects.filter(is_default=True).exists()
 
+    def test_only_an_active_plan_takes_the_default(self) -> None:
+        meter = make_meter()
+        first, gone = make_plan("First", {meter: STORY_RATE}, is_default=True), make_plan("Gone", {meter: STORY_RATE})
+        retire(gone)
+        for plan in (Plan.objects.create(key="Draft"), gone):
+            with pytest.raises(ValidationError, match="activate it first"):
+                set_default(plan, is_default=True)
+        assert Plan.objects.get(is_default=True) == first
+        assert make_customer("acme").assignments.get().plan == first
+
+    def test_who_activated_it_is_kept_also_with_the_private_plans_that_follow(self) -> None:
+        base = make_plan("Basic", {make_meter(): STORY_RATE})
+        private = make_private(base, customer=make_customer("acme"))
+        assert activate(private, actor="anna").activated_by == "anna"
+        draft_version(base)
+        assert activate(base, actor="API key billing").activated_by == "API key billing"
+        version = active_version(private)
+        assert version is not None
+        assert (version.number, version.activated_by) == (2, "API key billing")
+
     def test_a_retired_plan_comes_back_as_it_was(self) -> None:
         plan = make_plan("Basic", {make_meter(): STORY_RATE})
         version = active_version(plan)
@@ -192,6 +213,7 @@ def test_plans_that_become_the_default_at_once() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_first_default_plans_at_once() -> None:
-    plans = [Plan.objects.create(key=f"Plan{number}") for number in range(6)]
+    meter = make_meter()
+    plans = [make_plan(f"Plan{number}", {meter: STORY_RATE}) for number in range(6)]
     assert race(*(partial(set_default, plan, is_default=True) for plan in plans)) == []
     assert Plan.objects.filter(is_default=True).count() == 1

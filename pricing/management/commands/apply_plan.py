@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from pricing.differences import Difference
 from pricing.document_text import DocumentFault, read_text
 from pricing.documents import Applied, apply_plan
+from pricing.models import PlanVersion
 
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
@@ -46,6 +47,15 @@ class Command(BaseCommand):
             self.stdout.write(f"{applied.version} is a draft.")
         else:
             self.stdout.write(f"{applied.version} is active.")
+            self._say_what_follows(applied.version, moves_existing=not options["stay"])
+
+    def _say_what_follows(self, version: PlanVersion, *, moves_existing: bool) -> None:
+        if version.number > 1:
+            become = "get it with their next period" if moves_existing else "stay on the version that they have"
+            self.stdout.write(f"Customers on the plan {become}.")
+        made = PlanVersion.objects.filter(plan__base=version.plan, activated_at=version.activated_at)
+        for private in made.select_related("plan__customer").order_by("plan__key"):
+            self.stdout.write(f"{private} follows it, and is active.")
 
     def _read(self, name: str) -> Any:
         try:
@@ -78,7 +88,7 @@ def words(difference: Difference) -> str:
 
 def _apply(document: Any, **choice: Any) -> Applied:
     try:
-        return apply_plan(document, **choice)
+        return apply_plan(document, **choice, actor="command line")
     except ValidationError as error:
         faults = [f"{path}: {' '.join(texts)}" for path, texts in error.message_dict.items()]
         raise CommandError("\n".join(faults)) from None
