@@ -269,6 +269,15 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 120},
     },
+    "send-webhooks": {
+        "task": "invoices.webhook_tasks.send_webhooks",
+        "schedule": 2.0,
+        "options": {"expires": 4},
+    },
+    "forget-old-webhooks": {
+        "task": "invoices.webhook_tasks.forget_old_webhooks",
+        "schedule": crontab(minute=37, hour="3"),
+    },
     "forget-old-refusals": {"task": "meters.tasks.forget_old_refusals", "schedule": crontab(minute=27, hour="3")},
     "make-partitions": {"task": "meters.tasks.make_partitions", "schedule": crontab(minute=17, hour="*/6")},
     "forget-old-answers": {"task": "meters.tasks.forget_old_answers", "schedule": crontab(minute=27)},

@@ -10,6 +10,7 @@ class InvoicesConfig(AppConfig):
     name = "invoices"
 
     def ready(self) -> None:
+        from invoices import going_out
         from invoices.signals import finalized, settled, voided
         from invoices.wake import wake
         from meters.signals import usage_changed
@@ -42,11 +43,13 @@ class InvoicesConfig(AppConfig):
             m2m_changed.connect(mark, sender=field.through, dispatch_uid="invoices.many_changed")
         pre_delete.connect(_version_going, sender=PlanVersion, dispatch_uid="invoices.version_going")
         usage_changed.connect(wake, dispatch_uid="invoices.usage_changed")
+        going_out.connect_ahead()
         # Before whoever tells what a final invoice comes to.
         finalized.connect(_draw_credits, dispatch_uid="invoices.draw_credits")
         settled.connect(_give_credits_back, dispatch_uid="invoices.give_credits_back")
         voided.connect(_give_credits_back, dispatch_uid="invoices.give_credits_back")
         voided.connect(_carry_corrections_anew, dispatch_uid="invoices.carry_corrections_anew")
+        going_out.connect()
 
 
 def _assignment_saved(instance: Any, **_: Any) -> None:

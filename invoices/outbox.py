@@ -5,7 +5,7 @@ changes it holds its customer; deliveries are made in the order of ids (`invoice
 """
 
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,8 @@ Data = Mapping[str, Any]
 
 # How long an event that is throttled waits for others of its object to go out as one.
 THROTTLE = timedelta(seconds=60)
+# How many rows one statement stores.
+AT_ONCE = 1000
 
 
 def tell(
@@ -52,9 +54,15 @@ def tell_throttled(event: str, abouts: Collection[str], now: datetime) -> None:
     )
 
 
-def drop_waiting(event: str, about: str) -> None:
-    """Forgets a throttled event about an object, of which something more is told now."""
-    OutboxEvent.objects.filter(type=event, about=about, spread_at=None).delete()
+def tell_many(event: str, said: Iterable[tuple[str, Data]], now: datetime) -> None:
+    """Writes an event for each object and its data; whoever calls it has asked `is_wanted`."""
+    rows = (OutboxEvent(**_columns(event, about, data, now, None)) for about, data in said)
+    OutboxEvent.objects.bulk_create(rows, batch_size=AT_ONCE)
+
+
+def release(event: str, about: str) -> None:
+    """Has a throttled event about an object wait no longer: something more is told of it now, which it goes before."""
+    OutboxEvent.objects.filter(type=event, about=about, spread_at=None).update(not_before=None)
 
 
 def is_wanted(event: str) -> bool:

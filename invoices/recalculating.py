@@ -18,7 +18,7 @@ from invoices.computing import Computed, compute
 from invoices.corrections import correction_lines
 from invoices.drafting import Draft, with_corrections
 from invoices.models import Invoice, InvoiceLine
-from invoices.signals import recalculated
+from invoices.signals import lines_changed, recalculated
 
 # How many rows one statement stores.
 AT_ONCE = 2000
@@ -70,6 +70,8 @@ def rewrite(invoices: Sequence[Invoice], now: datetime) -> set[int]:
         _store(some, computed, now)
         for invoice in some:
             recalculated.send(sender=None, invoice=invoice, now=now)
+    if changed:
+        lines_changed.send(sender=None, invoice_ids=changed, now=now)
     return changed
 
 

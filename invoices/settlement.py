@@ -71,7 +71,7 @@ def refresh(invoice: Invoice, now: datetime | None = None) -> bool:
     if found.payment_status != before.payment_status:
         detail = {"from": str(before.payment_status), "to": str(found.payment_status)}
         InvoiceEvent.objects.create(invoice=invoice, kind="payment status", detail=detail)
-    settled.send(sender=None, invoice=invoice, now=now)
+    settled.send(sender=None, invoice=invoice, now=now, was=before.payment_status)
     return True
 
 

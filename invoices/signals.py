@@ -5,9 +5,12 @@ from django.dispatch import Signal
 
 # Arguments: invoice, now. After its lines and totals are stored.
 recalculated = Signal()
+# Arguments: invoice_ids, now. Once for all of a recalculation whose lines are others than before.
+lines_changed = Signal()
 # Arguments: invoice, now. It has its number, its lines and its terms; credits are drawn here.
 finalized = Signal()
 # Arguments: invoice, now, reason. A final one that is void now.
 voided = Signal()
-# Arguments: invoice, now. Whatever settles it has changed: a payment, a credit note, a write-off, credits.
+# Arguments: invoice, now, was. Whatever settles it has changed: a payment, a credit note, a write-off, credits. `was`:
+# its payment status before.
 settled = Signal()

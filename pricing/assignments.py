@@ -20,6 +20,7 @@ from pricing.models import Assignment, AssignmentLog, AssignmentQuantity, Assign
 from pricing.money import format_quantity
 from pricing.overlaps import Prices, check_assignment
 from pricing.rules import default_plan, matching_rule
+from pricing.signals import many_assigned
 from pricing.version_choice import cycle_of, running_period, version_for, versions_of
 
 MAX_BACK, MAX_AHEAD = timedelta(days=5 * 366), timedelta(days=3650)
@@ -102,10 +103,11 @@ def check_new(
 def store_new(assignments: Sequence[Assignment], *, actor: str) -> None:
     """Stores what `check_new` has let pass in a few statements, under the locks that it was checked under.
 
-    No signal is sent for them, so no invoice is opened here: the sweep finds that they lack some.
+    They are not saved one by one, so no invoice is opened here: the sweep finds that they lack some.
     """
     Assignment.objects.bulk_create(assignments, batch_size=AT_ONCE)
     AssignmentLog.objects.bulk_create([_log_of_new(one, actor) for one in assignments], batch_size=AT_ONCE)
+    many_assigned.send(sender=Assignment, assignments=assignments)
 
 
 @transaction.atomic
