@@ -1,7 +1,6 @@
 """When a customer's credit is low: told once, until it is above again. Taking money is not ours, so to ask for more is
 a webhook event."""
 
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -14,6 +13,7 @@ from invoices.credit_balances import standings_of
 from invoices.credit_checks import currency_of, money
 from invoices.locking import lock_customer
 from invoices.models import CreditRule, OutboxEvent
+from invoices.outbox import tell
 from meters.models import Customer
 from pricing.money import amount_text
 
@@ -68,17 +68,7 @@ def _check(rule: CreditRule, now: datetime) -> None:
     rule.told_at = now if is_low else None
     rule.save(update_fields=["told_at"])
     if is_low:
-        _tell(f"customer:{rule.customer_id}", event_data(rule, left), now)
-
-
-def _tell(about: str, data: dict[str, str | None], now: datetime) -> None:
-    OutboxEvent.objects.create(
-        type=OutboxEvent.Type.CREDIT_LOW,
-        about=about,
-        data=data,
-        message_id=f"msg_{secrets.token_urlsafe(18)}",
-        created_at=now,
-    )
+        tell(OutboxEvent.Type.CREDIT_LOW, f"customer:{rule.customer_id}", event_data(rule, left), now)
 
 
 def event_data(rule: CreditRule, left: Decimal) -> dict[str, str | None]:

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from invoices.credit_rules import drop_credit_rule, set_credit_rule, turned_rules
 from invoices.credit_tasks import follow_credits
 from invoices.credits import void_grant
-from invoices.models import CreditRule, OutboxEvent
+from invoices.models import CreditRule, OutboxEvent, WebhookEndpoint
 from meters.models import Customer
 from tests.factories import make_customer, make_meter, put_on, run_sweep, send
 from tests.invoices.november import NOW
@@ -23,7 +23,8 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def customer(november: time_machine.Traveller) -> Customer:
-    """On a plan at a dollar a call, with nothing used."""
+    """On a plan at a dollar a call, with nothing used; and somebody is told."""
+    WebhookEndpoint.objects.create(url="https://hooks.example/", secret="whsec_c2VjcmV0")
     customer = make_customer("acme")
     put_on(customer, plan_with("Basic", {make_meter(): ONE_EACH}), date(2026, 11, 1))
     return customer
