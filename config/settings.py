@@ -240,6 +240,10 @@ SPECTACULAR_SETTINGS = {
         {"name": "tax-rates", "description": "What is added."},
         {"name": "billing-profiles", "description": "Whom invoices are written to, and with which taxes."},
         {"name": "invoices", "description": "What is owed, and why."},
+        {"name": "credits", "description": "What customers have paid ahead, or were given."},
+        {"name": "credit-entries", "description": "The ledger of credits."},
+        {"name": "credit-balances", "description": "What is left of them."},
+        {"name": "credit-rules", "description": "When they are low."},
         {"name": "billing-policy", "description": "When invoices become final and due, and how they are numbered."},
     ],
 }

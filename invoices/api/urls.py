@@ -4,12 +4,15 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from invoices.api.backtests import BacktestViewSet
+from invoices.api.credits import CreditBalanceView, CreditEntryViewSet, CreditRuleView, CreditViewSet
 from invoices.api.estimates import PlanEstimateView
 from invoices.api.policy import BillingPolicyView, PlanPolicyView
 from invoices.api.views import InvoiceViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("invoices", InvoiceViewSet, basename="invoice")
+router.register("credits", CreditViewSet, basename="credit")
+router.register("credit-entries", CreditEntryViewSet, basename="credit-entry")
 
 BACKTESTS = "plans/<str:key>/backtests"
 
@@ -20,5 +23,8 @@ urlpatterns = [
     path(BACKTESTS, BacktestViewSet.as_view({"get": "list", "post": "create"}), name="backtests"),
     path(f"{BACKTESTS}/<int:pk>", BacktestViewSet.as_view({"get": "retrieve"}), name="backtest"),
     path(f"{BACKTESTS}/<int:pk>/rows", BacktestViewSet.as_view({"get": "rows"}), name="backtest-rows"),
+    # The customer's key, which may hold slashes.
+    path("credit-balances/<path:customer>", CreditBalanceView.as_view(), name="credit-balance"),
+    path("credit-rules/<path:customer>", CreditRuleView.as_view(), name="credit-rule"),
     path("", include(router.urls)),
 ]
