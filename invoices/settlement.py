@@ -1,11 +1,11 @@
 """What is paid, credited and due of a final invoice: figured from the rows that settle it, and kept beside it."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import DateField, F, Func, Q, QuerySet, Sum
 from django.utils import timezone
 
 from invoices.models import CreditEntry, CreditNote, Invoice, InvoiceEvent, Payment
@@ -87,9 +87,13 @@ def local_day(invoice: Invoice, now: datetime) -> date:
     return local_date(now, invoice.zone)
 
 
-def overdue(invoices: "QuerySet[Invoice]", day: date) -> "QuerySet[Invoice]":
-    """Those that should have been paid before `day`, and are not. Uses invoice_unpaid."""
-    return invoices.filter(UNSETTLED, status=Invoice.Status.FINAL, due_on__lt=day)
+def overdue(invoices: "QuerySet[Invoice]", now: datetime) -> "QuerySet[Invoice]":
+    """Those that should have been paid before the day that it is in their own zones, and are not. Uses
+    invoice_unpaid."""
+    local_today = Func(F("time_zone"), now, template="timezone(%(expressions)s)::date", output_field=DateField())
+    # In no zone is it later than this.
+    latest = now.astimezone(UTC).date() + timedelta(days=1)
+    return invoices.filter(UNSETTLED, status=Invoice.Status.FINAL, due_on__lt=latest).filter(due_on__lt=local_today)
 
 
 UNSETTLED = Q(payment_status__in=[Status.UNPAID, Status.PARTLY])

@@ -42,6 +42,14 @@ INVOICE: dict[str, Any] = {
     "approved_at": None,
     "finalized_at": None,
     "due_on": None,
+    "credits_applied": "0.00",
+    "credited": "0.00",
+    "paid": "0.00",
+    "written_off": "0.00",
+    "amount_due": "64.26",
+    "payment_status": "unpaid",
+    "voided_at": None,
+    "replaces": None,
     "lines": [
         _line(
             1,

@@ -78,6 +78,21 @@ class AddresseeSerializer(serializers.Serializer[Any]):
     tax_note = serializers.CharField(source="note", help_text="Printed on the invoice.")
 
 
+@extend_schema_field(serializers.CharField())
+class Money(serializers.Field[Any, Any, Any, Any]):
+    """An amount of an invoice as text, with the decimals of its currency."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(read_only=True, **kwargs)
+
+    def get_attribute(self, instance: Any) -> Any:
+        return instance, super().get_attribute(instance)
+
+    def to_representation(self, value: Any) -> str:
+        invoice, amount = value
+        return amount_text(amount, invoice.currency)
+
+
 class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
     customer = serializers.CharField(source="customer.key")
     billed_to = serializers.SerializerMethodField()
@@ -88,6 +103,14 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
     hold_reason = serializers.SerializerMethodField(help_text="Empty for a key of one customer.")
     usage_is_newer = serializers.BooleanField(
         source="is_behind", help_text="Newer usage, or another change, is about to be worked in."
+    )
+    credits_applied = Money(help_text="What prepaid credits have paid of it.")
+    credited = Money(help_text="What credit notes have taken back.")
+    paid = Money(help_text="What was paid, less what went back.")
+    written_off = Money(help_text="What nobody waits for any more.")
+    amount_due = Money(help_text="What is left to pay; below zero it is owed back. The total, while it is an estimate.")
+    replaces = serializers.CharField(
+        source="replaces.number", default=None, allow_null=True, help_text="The void invoice that it took the place of."
     )
     lines = LineSerializer(many=True)
 
@@ -117,6 +140,14 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
             "approved_at",
             "finalized_at",
             "due_on",
+            "credits_applied",
+            "credited",
+            "paid",
+            "written_off",
+            "amount_due",
+            "payment_status",
+            "voided_at",
+            "replaces",
             "lines",
         ]
 

@@ -5,14 +5,17 @@ from typing import Any
 
 from django.db.models import Prefetch, Q, QuerySet
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, viewsets
 
 from invoices.api.examples import INVOICE
 from invoices.api.holding import HoldingActions
 from invoices.api.serializers import InvoiceSerializer
+from invoices.api.settling import SettlingActions
 from invoices.due import overtaken
 from invoices.models import Invoice, InvoiceLine
+from invoices.settlement import overdue
 from meters.api.auth import customer_of, require_customer
 from meters.api.examples import answered
 from meters.api.pagination import CursorPagination
@@ -27,8 +30,14 @@ class NewestFirst(CursorPagination):
 
 
 class InvoiceQuery(serializers.Serializer[Any]):
-    customer = ByKey(queryset=Customer.objects.all())
+    customer = ByKey(queryset=Customer.objects.all(), required=False)
     status = serializers.ChoiceField(Invoice.Status.choices, required=False)
+    overdue = serializers.BooleanField(required=False, allow_null=True, default=None)
+
+    def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if "customer" not in asked and not asked["overdue"]:
+            raise serializers.ValidationError({"customer": "This field is required."}, code="required")
+        return asked
 
 
 @extend_schema_view(
@@ -37,8 +46,11 @@ class InvoiceQuery(serializers.Serializer[Any]):
         description="Lists a customer's invoices, newest first. An open one is an estimate that follows usage up to "
         "`usage_version`; a final one never changes.",
         parameters=[
-            OpenApiParameter("customer", str, description="Required, but for a key of one customer."),
+            OpenApiParameter(
+                "customer", str, description="Required, but for a key of one customer, and for all that is overdue."
+            ),
             OpenApiParameter("status", str, enum=Invoice.Status.values),
+            OpenApiParameter("overdue", bool, description="Those that should have been paid before today, or not."),
         ],
         examples=[answered(INVOICE)],
     ),
@@ -51,7 +63,7 @@ class InvoiceQuery(serializers.Serializer[Any]):
     ),
 )
 class InvoiceViewSet(
-    HoldingActions, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Invoice]
+    HoldingActions, SettlingActions, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Invoice]
 ):
     """Invoices, newest first. An open one is an estimate that follows usage up to `usage_version`."""
 
@@ -59,6 +71,8 @@ class InvoiceViewSet(
     serializer_class = InvoiceSerializer
     pagination_class = NewestFirst
     customer_keys = {"list", "retrieve"}
+    # A number may have dots and slashes in it; what is done to an invoice is a last part of small letters.
+    lookup_value_regex = r"(?:(?!/[a-z-]+$).)+"
 
     def get_object(self) -> Invoice:
         """By its id, or by its number, which is never made of digits alone."""
@@ -73,7 +87,7 @@ class InvoiceViewSet(
         invoices = (
             super()
             .get_queryset()
-            .select_related("customer__billing_profile", "plan_version__plan")
+            .select_related("customer__billing_profile", "plan_version__plan", "replaces")
             .prefetch_related(Prefetch("lines", queryset=lines))
             .annotate(is_behind=Q(status__in=Invoice.LIVE) & overtaken())
         )
@@ -87,4 +101,10 @@ class InvoiceViewSet(
             require_customer(self.request, asked.setdefault("customer", own.key))
         query = InvoiceQuery(data=asked)
         query.is_valid(raise_exception=True)
-        return invoices.filter(**query.validated_data)
+        found = dict(query.validated_data)
+        is_overdue = found.pop("overdue")
+        invoices = invoices.filter(**found)
+        if is_overdue is None:
+            return invoices
+        late = overdue(Invoice.objects.all(), timezone.now())
+        return invoices.filter(pk__in=late.values("pk")) if is_overdue else invoices.exclude(pk__in=late.values("pk"))

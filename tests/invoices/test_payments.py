@@ -14,8 +14,8 @@ from invoices.payments import record_payment, refund, write_off
 from invoices.settlement import days_over, is_overdue, overdue, refresh, settlement_of
 from invoices.states import money_state
 from invoices.voiding import void_invoice
-from tests.factories import make_customer, put_on
-from tests.invoices.settled import DECEMBER, finalize, fresh, make_bill, make_plan_of_two
+from tests.factories import make_customer, put_on, send
+from tests.invoices.settled import DECEMBER, MID_NOVEMBER, finalize, fresh, make_bill, make_plan_of_two
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("november")]
 
@@ -213,14 +213,26 @@ class TestOverdue:
         # Final on the 3rd, 14 days to pay.
         assert bill.due_on == date(2026, 12, 17)
         late = bill.due_on + timedelta(days=3)
-        assert not overdue(Invoice.objects.all(), bill.due_on).exists()
+        assert not overdue(Invoice.objects.all(), datetime(2026, 12, 17, 23, 59, tzinfo=UTC)).exists()
         assert not is_overdue(bill, bill.due_on)
-        assert list(overdue(Invoice.objects.all(), late)) == [bill]
+        assert list(overdue(Invoice.objects.all(), datetime(2026, 12, 18, tzinfo=UTC))) == [bill]
         assert (is_overdue(bill, late), days_over(bill, late)) == (True, 3)
+
+    def test_by_the_day_of_its_own_zone(self) -> None:
+        """At 23:30 in UTC it is tomorrow in Berlin, and 15:30 in Los Angeles."""
+        plan = make_plan_of_two()
+        at = datetime(2026, 12, 17, 23, 30, tzinfo=UTC)
+        for key, zone in (("berlin", "Europe/Berlin"), ("la", "America/Los_Angeles")):
+            put_on(made := make_customer(key, time_zone=zone), plan, date(2026, 11, 1))
+            send(key, "ApiCalls", 5, time=MID_NOVEMBER, now=MID_NOVEMBER)
+            finalize(made)
+        assert [invoice.customer.key for invoice in overdue(Invoice.objects.all(), at)] == ["berlin"]
+        assert not overdue(Invoice.objects.all(), at - timedelta(hours=1)).exists()
+        assert overdue(Invoice.objects.all(), at + timedelta(hours=9)).count() == 2
 
     @pytest.mark.parametrize("settle", ["pay", "credit", "write off", "void"])
     def test_until_it_is_settled(self, bill: Invoice, settle: str) -> None:
-        late = bill.due_on + timedelta(days=1)
+        late = datetime(2026, 12, 18, 12, tzinfo=UTC)
         pay(bill, "10")
         assert overdue(Invoice.objects.all(), late).exists()
         {
@@ -230,7 +242,7 @@ class TestOverdue:
             "void": lambda: void_invoice(bill.pk, reason="So", now=DECEMBER),
         }[settle]()
         assert not overdue(Invoice.objects.all(), late).exists()
-        assert not is_overdue(fresh(bill), late)
+        assert not is_overdue(fresh(bill), late.date())
 
 
 class TestStates:
