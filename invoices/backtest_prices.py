@@ -10,7 +10,7 @@ from meters.aggregation import plain
 from pricing.models import Fee, PlanVersion
 from pricing.rates import parse_rate
 
-FEE_FIELDS = ("key", "name", "kind", "amount", "percent", "quantity", "unit", "prorated")
+FEE_FIELDS = ("key", "name", "kind", "amount", "percent", "quantity", "unit", "prorated", "is_override")
 VERSION_FIELDS = ("number", "currency", *PlanVersion.TERMS)
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pricing.models import Fee, PlanVersion
 from pricing.models import Rate as StoredRate
 from pricing.rates import Rate, parse_rate, scaled
+from pricing.version_contents import in_order
 
 Where = Mapping[str, tuple[str, ...]]
 
@@ -30,7 +31,7 @@ class PricedVersion:
 
     `rates` has those of each product item by its id, in the order in which they are looked at: usage is priced by the
     first that it meets. That is the one that names the most dimensions, of those the one with the fewest texts, of
-    those the older one; the rate without a filter is the last.
+    those the one that stands first in the version; the rate without a filter is the last.
     """
 
     version: PlanVersion
@@ -60,18 +61,13 @@ def forget() -> None:
 
 def _read(version_id: int) -> PricedVersion:
     version = PlanVersion.objects.select_related("plan").prefetch_related("fees").get(pk=version_id)
-    by_item: dict[int, list[tuple[tuple[int, int, int], PricedRate]]] = {}
-    for stored in StoredRate.objects.filter(plan_version=version_id):
+    by_item: dict[int, list[PricedRate]] = {}
+    for stored in in_order(StoredRate.objects.filter(plan_version=version_id)):
         where = {name: tuple(texts) for name, texts in sorted(stored.where.items())}
-        place = (-len(where), sum(map(len, where.values())), stored.pk)
         rate = PricedRate(parse_rate(stored.parameters), where, stored.prorated)
-        by_item.setdefault(stored.product_item_id, []).append((place, rate))
+        by_item.setdefault(stored.product_item_id, []).append(rate)
     return PricedVersion(
         version=version,
-        rates={item: tuple(rate for _, rate in sorted(found, key=_first)) for item, found in by_item.items()},
+        rates={item: tuple(found) for item, found in by_item.items()},
         fees=tuple(version.fees.all()),
     )
-
-
-def _first(placed: tuple[tuple[int, int, int], PricedRate]) -> tuple[int, int, int]:
-    return placed[0]

@@ -72,7 +72,8 @@ def terms_of(subject: Subject, frame: Frame) -> Terms:
 def trial_ends(assignments: Sequence[Assignment]) -> dict[int, datetime]:
     """When the trial of each assignment ends, by its id; where there is none, when the assignment starts.
 
-    That is by the version that counts at the assignment's start, whatever later ones say.
+    That is by the version that counts at the assignment's start, whatever later ones say. One that goes on from the
+    base of its private plan has the trial that is its own, if any.
     """
     by_plan: dict[int, list[PlanVersion]] = defaultdict(list)
     plans = {assignment.plan_id for assignment in assignments}
@@ -84,6 +85,8 @@ def trial_ends(assignments: Sequence[Assignment]) -> dict[int, datetime]:
 def _trial_end(assignment: Assignment, activated: Sequence[PlanVersion]) -> datetime:
     first = chosen(counting(activated, assignment.created_at), assignment.starts_at)
     days = first.trial_days if first else 0
+    if first and assignment.goes_on and "trial_days" not in first.overridden_terms:
+        days = 0
     return local_midnight(assignment.starts_on + timedelta(days=days), assignment.zone)
 
 
@@ -114,12 +117,13 @@ def _frame(subject: Subject, trial_end: datetime, quantities: Mapping[str, Chang
 def _fees(
     subject: Subject, charged: Period, whole: Period, quantities: Mapping[str, Changes], *, is_first: bool
 ) -> Iterator[FeeTerms]:
-    """The fees of a period with charged days. A one-time fee belongs to the first of these that an assignment has."""
+    """The fees of a period with charged days. A one-time fee belongs to the first of these that an assignment has; to
+    one that goes on from the base of its private plan belong only those that are the customer's own."""
     zone = subject.assignment.zone
     first, end = local_date(charged.start, zone), local_date(charged.end, zone)
     days_before, of_days = days_between(Period(whole.start, charged.start), zone), days_between(whole, zone)
     for fee in subject.priced.fees:
-        if fee.kind == Fee.Kind.ONE_TIME and not is_first:
+        if fee.kind == Fee.Kind.ONE_TIME and not (is_first and (fee.is_override or not subject.assignment.goes_on)):
             continue
         yield FeeTerms(
             key=fee.key,

@@ -6,6 +6,7 @@ refer to what is locked, so invoices that are opened meanwhile do not wait here.
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -21,7 +22,7 @@ from pricing.money import format_quantity
 from pricing.overlaps import Prices, check_assignment
 from pricing.rules import default_plan, matching_rule
 from pricing.signals import many_assigned
-from pricing.version_choice import cycle_of, running_period, version_for, versions_of
+from pricing.version_choice import cycle_of, is_charged_by, running_period, version_for, versions_of
 
 MAX_BACK, MAX_AHEAD = timedelta(days=5 * 366), timedelta(days=3650)
 NOW, PERIOD_END = "now", "period_end"
@@ -87,12 +88,13 @@ def check_new(
     assignment = Assignment(
         customer=customer,
         plan=plan,
-        time_zone=_billing_zone(customer, starts_on, beside),
+        time_zone=_billing_zone(customer, starts_on, ends_on, beside),
         starts_on=starts_on,
         ends_on=ends_on,
         anchor_on=anchor_on,
         source=source,
         rule=rule,
+        goes_on=_goes_on(plan, starts_on, beside),
         created_at=timezone.now(),
     )
     check_assignment(assignment, prices.of_new(plan.pk), beside, prices, field="plan")
@@ -138,7 +140,7 @@ def change_plan(
 
     `when` is "now" (the customer's today), "period_end" (the end of the running period) or a day. The new assignment
     has the end that the old one had, where its periods were counted from an anchor, that one, and the quantities of
-    the fees that the new plan has too. On the first day of an assignment, or before it, the new one takes its place
+    the fees that the new plan has too, also those that are said of the old one later on. On the first day of an assignment, or before it, the new one takes its place
     altogether; the old one is left without any day.
 
     Raises ValidationError by field.
@@ -172,6 +174,12 @@ def change_plan(
         raise ValidationError(
             {"plan" if field == "plan" else "when": texts for field, texts in error.message_dict.items()}
         ) from None
+    new.continues = assignment
+    # Not by `save`, which would open its invoices once more.
+    Assignment.objects.filter(pk=new.pk).update(continues=assignment)
+    if ends_on is not None:
+        # What was to come after the old one comes after the new one.
+        assignment.continued_by.filter(starts_on=ends_on).exclude(pk=new.pk).update(continues=new)
     _take_quantities(assignment, new)
     return new
 
@@ -187,7 +195,8 @@ def set_quantity(
     actor: str = "",
 ) -> AssignmentQuantity:
     """Says how many of a fee (seats, for example) a customer has from the day `starts_on` on, in place of the fee's
-    own quantity. A day that has a quantity already gets this one. Raises ValidationError by field."""
+    own quantity. A day that has a quantity already gets this one. A planned change of plan takes it over, but for days
+    that the next assignment has quantities of its own for. Raises ValidationError by field."""
     assignment = _lock(assignment)
     amount = number(quantity, "quantity")
     fee = Fee.objects.filter(plan_version__in=versions_of(assignment), key=fee_key).order_by("-plan_version").first()
@@ -199,13 +208,15 @@ def set_quantity(
         raise ValidationError({"starts_on": f"{assignment.plan} is {_span_words_of(assignment)}."})
     sensible_day(starts_on, "starts_on")
     found = assignment.quantities.filter(fee_key=fee_key, starts_on=starts_on).first()
-    if found is not None and found.quantity == amount:
+    if found is not None and found.quantity == amount and not found.is_taken_over:
         return found
     entry = found or AssignmentQuantity(assignment=assignment, fee_key=fee_key, starts_on=starts_on)
-    entry.quantity = amount
+    entry.quantity, entry.is_taken_over = amount, False
     entry.save()
-    detail = f"{fee}: {format_quantity(amount)} {fee.unit}".rstrip() + f" from {day_words(starts_on)}"
-    _log(assignment, AssignmentLog.Kind.QUANTITY, source, actor, detail)
+    _log(assignment, AssignmentLog.Kind.QUANTITY, source, actor, _quantity_words(fee, entry))
+    for taken in _pass_on(assignment):
+        if taken.fee_key == fee_key:
+            _log(taken.assignment, AssignmentLog.Kind.QUANTITY, source, actor, _quantity_words(fee, taken))
     return entry
 
 
@@ -213,8 +224,8 @@ def set_quantity(
 def onboard(customer: Customer, *, now: datetime | None = None) -> Assignment | None:
     """Gives a new customer its plan: of the first rule that matches it, or else the default plan.
 
-    It counts from the start of the customer's own day. Where no plan fits there is none; a second call does
-    nothing.
+    It counts from the start of the day on which the customer came, in its zone, so what it used until a worker takes it
+    in is charged too. Where no plan fits there is none; a second call does nothing.
     """
     now = now or timezone.now()
     customer = Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
@@ -224,7 +235,8 @@ def onboard(customer: Customer, *, now: datetime | None = None) -> Assignment | 
     customer.save(update_fields=["onboarded_at"])
     if customer.assignments.exists():
         return None  # staff were faster
-    starts_on = local_date(now, customer.zone)
+    came = max(local_date(customer.created_at, customer.zone), timezone.now().date() - MAX_BACK)
+    starts_on = min(came, local_date(now, customer.zone))
     if rule := matching_rule(customer):
         return assign(customer=customer, plan=rule.plan, starts_on=starts_on, source=Assignment.Source.RULE, rule=rule)
     default = default_plan()
@@ -278,19 +290,42 @@ def _set_end(assignment: Assignment, ends_on: date | None, *, source: str, actor
     return assignment
 
 
-def _take_quantities(old: Assignment, new: Assignment) -> None:
-    """Gives an assignment the quantities that counted for the one before, now and on later days."""
+def _take_quantities(old: Assignment, new: Assignment) -> list[AssignmentQuantity]:
+    """Gives an assignment the quantities that count for the one before, now and on later days, but for days that it has
+    quantities of its own for; answers those that it did not have."""
     counted = Fee.objects.filter(plan_version__in=versions_of(new)).exclude(kind=Fee.Kind.PERCENT)
-    taken: dict[tuple[str, date], AssignmentQuantity] = {}
+    wanted: dict[tuple[str, date], Decimal] = {}
     # In order of days, so that of those before the first day the last one stays.
     for entry in old.quantities.filter(fee_key__in=counted.values("key")).order_by("starts_on"):
-        day = max(entry.starts_on, new.starts_on)
-        taken[entry.fee_key, day] = AssignmentQuantity(
-            assignment=new, fee_key=entry.fee_key, starts_on=day, quantity=entry.quantity
-        )
-    for entry in taken.values():
+        wanted[entry.fee_key, max(entry.starts_on, new.starts_on)] = entry.quantity
+    there = {(entry.fee_key, entry.starts_on): entry for entry in new.quantities.all()}
+    taken = []
+    for (key, day), quantity in wanted.items():
+        found = there.get((key, day))
+        if found is not None and (not found.is_taken_over or found.quantity == quantity):
+            continue
+        entry = found or AssignmentQuantity(assignment=new, fee_key=key, starts_on=day, is_taken_over=True)
+        entry.quantity = quantity
         # One by one, as each save tells the invoices.
         entry.save()
+        taken.append(entry)
+    return taken
+
+
+def _pass_on(assignment: Assignment) -> list[AssignmentQuantity]:
+    """Gives the quantities of an assignment to what continues it and has yet to begin; answers those that changed."""
+    taken: list[AssignmentQuantity] = []
+    if assignment.ends_on is None:
+        return taken
+    for following in assignment.continued_by.filter(starts_on=assignment.ends_on).order_by("pk"):
+        if local_date(timezone.now(), following.zone) < following.starts_on:
+            taken += _take_quantities(assignment, following)
+            taken += _pass_on(following)
+    return taken
+
+
+def _quantity_words(fee: Fee, entry: AssignmentQuantity) -> str:
+    return f"{fee}: {format_quantity(entry.quantity)} {fee.unit}".rstrip() + f" from {day_words(entry.starts_on)}"
 
 
 def _check_days(starts_on: date, ends_on: date | None, anchor_on: date | None) -> None:
@@ -332,14 +367,24 @@ def _assignments_of(customer: Customer) -> list[Assignment]:
     return list(Assignment.objects.filter(customer=customer).select_related("plan").order_by("starts_on", "pk"))
 
 
-def _billing_zone(customer: Customer, starts_on: date, beside: Sequence[Assignment]) -> str:
-    """The zone of the customer; beside or right behind another assignment that one's, so that periods neither
-    overlap nor leave a gap where the customer's zone has changed."""
+def _billing_zone(customer: Customer, starts_on: date, ends_on: date | None, beside: Sequence[Assignment]) -> str:
+    """The zone of the customer; right behind another assignment that one's, or else that of one beside it or right
+    after it, so that periods neither overlap nor leave a gap where the customer's zone has changed."""
     near = starts_on - timedelta(days=2)
-    for neighbour in reversed(beside):
-        if neighbour.ends_on is None or neighbour.ends_on >= near:
-            return neighbour.time_zone
+    before = [one for one in beside if one.ends_on is not None and near <= one.ends_on <= starts_on]
+    if before:
+        return max(before, key=lambda one: (one.ends_on, one.ends_on != one.starts_on)).time_zone
+    for other in beside:
+        if (other.ends_on is None or other.ends_on > starts_on) and (ends_on is None or other.starts_on <= ends_on):
+            return other.time_zone
     return customer.zone.key
+
+
+def _goes_on(plan: Plan, starts_on: date, beside: Sequence[Assignment]) -> bool:
+    """Whether somebody who begins on a private plan has had the beginning of its base: days of that were charged."""
+    if not plan.is_private or plan.beginning_settled:
+        return False
+    return any(is_charged_by(one, starts_on) for one in beside if one.plan_id == plan.base_id)
 
 
 def _log_of_new(assignment: Assignment, actor: str) -> AssignmentLog:

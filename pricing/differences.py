@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pricing.explain import describe_rate
-from pricing.models import Fee, PlanVersion, Rate
+from pricing.models import Fee, PlanVersion, ProductItem, Rate
 from pricing.plan_words import describe_fee, describe_terms, rate_name
-from pricing.version_contents import key_of
+from pricing.version_contents import in_order, key_of
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 
@@ -34,13 +34,15 @@ class _Said:
 
 
 def differences(before: PlanVersion | None, after: PlanVersion) -> list[Difference]:
-    """From `before`, or from nothing, to `after`: terms, then product items by name, then fees in order.
+    """From `before`, or from nothing, to `after`: terms, then product items by name, then which of their rates comes
+    first where that is another one, then fees in order.
 
     Words are those of each version's own currency, so a change of currency changes all amounts.
     """
     return [
         *_compare(_terms(before), _terms(after)),
         *sorted(_compare(_rates(before), _rates(after)), key=lambda difference: difference.subject.lower()),
+        *(_order(before, after) if before else []),
         *_compare(_fees(before), _fees(after)),
     ]
 
@@ -76,6 +78,22 @@ def _rate(rate: Rate, version: PlanVersion) -> _Said:
     if rate.prorated:
         words.append("Included units and tiers shrink with a shorter period")
     return _Said(rate_name(rate), words, (rate.parameters, rate.prorated, version.currency))
+
+
+def _order(before: PlanVersion, after: PlanVersion) -> list[Difference]:
+    """The rates, of those that both versions have, that are looked at in another order, by product item."""
+    both = {key_of(rate) for rate in before.rates.all()} & {key_of(rate) for rate in after.rates.all()}
+    old, new = (
+        [rate for rate in in_order(version.rates.select_related("product_item")) if key_of(rate) in both]
+        for version in (before, after)
+    )
+    moved: dict[ProductItem, tuple[list[str], list[str]]] = {}
+    for was, now in zip(old, new, strict=True):
+        if key_of(was) != key_of(now):
+            names = moved.setdefault(was.product_item, ([], []))
+            names[0].append(rate_name(was))
+            names[1].append(rate_name(now))
+    return [Difference(CHANGED, f"Which rate of {item} comes first", *names) for item, names in moved.items()]
 
 
 def _fees(version: PlanVersion | None) -> dict[str, _Said]:

@@ -4,7 +4,7 @@ A document has the plan's names, terms, rates and fees, all numbers as decimal t
 base plan and its customer, and has what is the customer's own; the rest is the base plan's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from pricing.models import Fee, Plan, PlanVersion, Rate
 from pricing.plans import activate as activate_plan
 from pricing.plans import active_version, draft_version, lock_plan, set_fee, set_rate, set_terms
 from pricing.private_plans import drop_own_terms, make_private, set_follows_base
-from pricing.version_contents import key_of, rate_key, same_contents
+from pricing.version_contents import RateKey, key_of, place_rates, rate_key, same_contents
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def export_plan(plan: Plan, *, version: PlanVersion | None = None) -> dict[str, 
         document[name] = (
             plain(value) if name in ("minimum", "commitment", "overage_factor") and value is not None else value
         )
-    rates = version.rates.select_related("product_item__meter").order_by("product_item__meter__key", "id")
+    rates = version.rates.select_related("product_item__meter").order_by("product_item__meter__key", "position", "id")
     document["rates"] = [_rate_document(rate) for rate in rates if rate.is_override or not plan.is_private]
     document["fees"] = [_fee_document(fee) for fee in version.fees.all() if fee.is_override or not plan.is_private]
     return document
@@ -160,6 +160,18 @@ def _fill(draft: PlanVersion, wanted: PlanDocument) -> None:
     for index, fee in enumerate(wanted.fees):
         with at(f"fees[{index}]"):
             set_fee(draft, **fee)
+    _order_as_said(draft, [rate_key(rate.item.pk, rate.where) for rate in wanted.rates])
+
+
+def _order_as_said(draft: PlanVersion, said: Sequence[RateKey]) -> None:
+    """Places the rates of a draft as a document lists them; in a private plan only those that its base does not have,
+    as the others stand in the order of the base."""
+    rows = list(draft.rates.order_by("position", "id"))
+    base = active_version(draft.plan.base) if draft.plan.base else None
+    of_base = {key_of(rate) for rate in base.rates.all()} if base else set()
+    moving = {key_of(row) for row in rows if base is None or row.is_override} - of_base
+    following = iter([key for key in said if key in moving])
+    place_rates(draft, [next(following) if key_of(row) in moving else key_of(row) for row in rows])
 
 
 def _rate_document(rate: Rate) -> dict[str, Any]:

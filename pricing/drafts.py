@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import transaction
+from django.db.models import Max
 
 from meters.models import Meter
 from pricing.inputs import check_row, known, number
@@ -38,9 +39,9 @@ def set_rate(
     """Puts a price on a product item in a draft, in place of the one it had for the same filter.
 
     `where` is {dimension: [texts]} of the meter's declared dimensions; without it the rate prices all the rest.
-    Raises RateError (a ValueError that names the path) for parameters that are no rate, ValidationError by field for
-    a version that is frozen, an item that is retired, a filter that its meter cannot apply and a rate that its meter
-    cannot give the single events for.
+    A new rate has the last place. Raises RateError (a ValueError that names the path) for parameters that are no rate,
+    ValidationError by field for a version that is frozen, an item that is retired, a filter that its meter cannot apply
+    and a rate that its meter cannot give the single events for.
     """
     version = lock_draft(version)
     if product_item.retired_at is not None:
@@ -61,7 +62,9 @@ def set_rate(
     inherited = _in_base(version, Rate, product_item=product_item, where=clean)
     wanted.is_override = version.plan.is_private and not (inherited and same_rate(inherited, wanted))
     if found is not None:
-        wanted.pk = found.pk
+        wanted.pk, wanted.position = found.pk, found.position
+    else:
+        wanted.position = 1 + (version.rates.aggregate(last=Max("position"))["last"] or 0)
     wanted.save()
     return wanted
 
@@ -182,7 +185,8 @@ def check_rate(rate: ParsedRate, meter: Meter) -> None:
 
 
 def restore(row: Rate | Fee) -> Rate | Fee | None:
-    """Takes a row out of a draft that is locked, and answers what the base plan has in its place, if anything."""
+    """Takes a row out of a draft that is locked, and answers what the base plan has in its place, if anything. A rate
+    of the base has the place of the one that goes."""
     version = row.plan_version
     row.delete()
     if isinstance(row, Rate):
@@ -194,6 +198,8 @@ def restore(row: Rate | Fee) -> Rate | Fee | None:
     inherited.pk = None
     inherited.plan_version = version
     inherited.is_override = False
+    if isinstance(row, Rate) and isinstance(inherited, Rate):
+        inherited.position = row.position
     inherited.save(force_insert=True)
     return inherited
 

@@ -14,7 +14,6 @@ from django.db.models import Q
 from django.utils import timezone
 
 from meters.cycles import period_at
-from meters.periods import local_midnight
 from meters.words import day_words
 from pricing.models import Assignment, PlanVersion, ProductItem
 from pricing.version_choice import counting, cycle_of
@@ -69,18 +68,33 @@ def check_assignment(
     assignment: Assignment, items: set[int], beside: Sequence[Assignment], prices: Prices, *, field: str
 ) -> None:
     """Raises ValidationError at `field` where one of `beside`, the other assignments of the customer in the order of
-    their days, prices one of `items` in the time of this one, which need not be saved yet."""
+    their days, prices one of `items` in the time of this one, which need not be saved yet. So it does where one ends on
+    the day that the other begins, but by midnights of another zone: they would overlap, or leave a gap."""
+    start, end = assignment.starts_at, assignment.ends_at
     for other in beside:
-        begins_in_time = assignment.ends_on is None or other.starts_on < assignment.ends_on
-        ends_in_time = other.ends_on is None or other.ends_on > assignment.starts_on
-        if not (begins_in_time and ends_in_time) or other.ends_on == other.starts_on:
+        if other.ends_on == other.starts_on or _are_apart(assignment, other) or _are_apart(other, assignment):
             continue
-        since = local_midnight(max(assignment.starts_on, other.starts_on), other.zone)
-        if shared := items & prices.of(other, since):
+        other_start, other_end = other.starts_at, other.ends_at
+        overlap = (end is None or other_start < end) and (other_end is None or other_end > start)
+        parted = (other.ends_on == assignment.starts_on and other_end != start) or (
+            assignment.ends_on == other.starts_on and end != other_start
+        )
+        if not (overlap or parted):
+            continue
+        if shared := items & prices.of(other, max(start, other_start)):
             item = ProductItem.objects.filter(pk__in=shared).first()
-            raise ValidationError(
-                {field: f"{item} is already priced by {other.plan} from {day_words(other.starts_on)}; end that first."}
-            )
+            said = f"{item} is already priced by {other.plan} from {day_words(other.starts_on)}; end that first."
+            if parted:
+                said = (
+                    f"{item} is priced by {other.plan} by the midnights of {other.time_zone}, and here by those of"
+                    f" {assignment.time_zone}, which are not the same: leave two days between them."
+                )
+            raise ValidationError({field: said})
+
+
+def _are_apart(assignment: Assignment, other: Assignment) -> bool:
+    """Whether one ends well before the other begins, in whatever zones: midnights of a day are less than two apart."""
+    return assignment.ends_on is not None and other.starts_on - assignment.ends_on >= timedelta(days=2)
 
 
 def check_version(version: PlanVersion) -> None:

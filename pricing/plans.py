@@ -1,5 +1,7 @@
 """Plans and their versions: a draft is edited (`pricing.drafts`), activating freezes it."""
 
+from collections.abc import Iterable
+
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.models import Q
@@ -125,14 +127,20 @@ def lock_plan(plan: Plan) -> Plan:
 
 
 def _lock_family(plan: Plan) -> Plan:
-    """Holds a plan with its private plans, and the meters and product items of its draft: a meter keeps what its rates
-    need, and two plans that add the same item at the same time do not see each other's draft. In one order each."""
+    """Holds a plan with its private plans, and the meters and product items of their drafts. In one order each."""
     family = Plan.objects.select_for_update(no_key=True).filter(Q(pk=plan.pk) | Q(base=plan.pk)).order_by("pk")
     locked = {found.pk: found for found in family}
-    items = ProductItem.objects.filter(rates__plan_version__in=_drafts(locked)).values("pk")
+    lock_items(_drafts(locked))
+    return locked[plan.pk]
+
+
+def lock_items(versions: Iterable[int]) -> None:
+    """Holds the meters and product items of versions (by their ids) before their prices begin to count, behind their
+    plans: a meter keeps what its rates need, and two plans that add the same item at the same time do not see each
+    other's version."""
+    items = ProductItem.objects.filter(rates__plan_version__in=versions).values("pk")
     list(Meter.objects.select_for_update(no_key=True).filter(product_item__in=items).order_by("pk"))
     list(ProductItem.objects.select_for_update(no_key=True).filter(pk__in=items).order_by("pk"))
-    return locked[plan.pk]
 
 
 def _drafts(plans: dict[int, Plan]) -> list[int]:

@@ -11,7 +11,7 @@ from pricing.deriving import derive
 from pricing.drafts import lock_draft, locked_row, restore
 from pricing.inputs import check_row, known, save_row
 from pricing.models import Fee, Plan, PlanVersion, Rate
-from pricing.plans import lock_plan
+from pricing.plans import lock_items, lock_plan
 from pricing.version_choice import active_version, is_past_trial
 from pricing.version_contents import TERM_GROUPS, can_be_sold, copy_rows, copy_terms, same_contents
 
@@ -24,7 +24,8 @@ def make_private(plan: Plan, *, customer: Customer, follows_base: bool = True, k
 
     Without a key it is made of those of the plan and the customer. To use it, activate it and put the customer on it,
     as a change of plan. A customer that has been on the plan for longer than its trial does not get trial and one-time
-    fees again: these are 0, as its own. Raises ValidationError by field.
+    fees again: these are 0, as its own. One that gets past it later goes on then (`Assignment.goes_on`). Raises
+    ValidationError by field.
     """
     plan = lock_plan(plan)
     if plan.is_private:
@@ -38,13 +39,14 @@ def make_private(plan: Plan, *, customer: Customer, follows_base: bool = True, k
         key=key or _free_key(plan, customer), name=str(plan), description=plan.description, base=plan, customer=customer
     )
     private.follows_base = follows_base
+    private.beginning_settled = is_past_trial(customer, plan)
     check_row(private)
     save_row(private)
     draft = PlanVersion(plan=private, number=1)
     copy_terms(active, draft)
     draft.save()
     copy_rows(active, draft, keep=can_be_sold, inherited=True)
-    if is_past_trial(customer, plan):
+    if private.beginning_settled:
         _leave_out_beginning(draft)
     return private
 
@@ -68,6 +70,7 @@ def set_follows_base(plan: Plan, *, follows: bool, actor: str = "") -> PlanVersi
     current = active_version(base)
     if not follows or current is None:
         return None
+    lock_items([current.pk])
     return _catch_up(locked, current, actor)
 
 

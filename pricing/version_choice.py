@@ -1,7 +1,7 @@
 """Which version of a plan counts: for new customers, for an assignment at an instant, and in which periods."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.utils import timezone
 
@@ -60,13 +60,15 @@ def chosen(versions: Sequence[PlanVersion], instant: datetime) -> PlanVersion | 
 def is_past_trial(customer: Customer, plan: Plan) -> bool:
     """Whether the customer is on the plan, or was, and has had a day that was charged."""
     now = timezone.now()
-    for assignment in customer.assignments.filter(plan=plan).select_related("plan"):
-        first = version_for(assignment, assignment.starts_at)
-        charged_from = assignment.starts_on + timedelta(days=first.trial_days if first else 0)
-        today = local_date(now, assignment.zone)
-        if charged_from <= today and (assignment.ends_on is None or charged_from < assignment.ends_on):
-            return True
-    return False
+    assignments = customer.assignments.filter(plan=plan).select_related("plan")
+    return any(is_charged_by(assignment, local_date(now, assignment.zone)) for assignment in assignments)
+
+
+def is_charged_by(assignment: Assignment, day: date) -> bool:
+    """Whether an assignment to a plan that is not private has had a day that was charged, up to that one."""
+    first = version_for(assignment, assignment.starts_at)
+    charged_from = assignment.starts_on + timedelta(days=first.trial_days if first else 0)
+    return charged_from <= day and (assignment.ends_on is None or charged_from < assignment.ends_on)
 
 
 def cycle_of(version: PlanVersion, assignment: Assignment) -> Cycle:

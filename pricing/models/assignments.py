@@ -90,6 +90,12 @@ class Assignment(models.Model):
     rule = models.ForeignKey(
         AssignmentRule, on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="assignments"
     )
+    # The one that a change of plan ended for it: until it begins it takes over what is said of that one's quantities.
+    continues = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="continued_by"
+    )
+    # To a private plan, after the trial of its base: the base's trial and one-time fees do not come again.
+    goes_on = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -129,6 +135,8 @@ class AssignmentQuantity(models.Model):
     fee_key = models.CharField(max_length=100, validators=[slug_key])
     starts_on = models.DateField()
     quantity = NumericField()
+    # From the assignment that this one continues, not said of this one.
+    is_taken_over = models.BooleanField(default=False, editable=False)
 
     class Meta:
         ordering = ["assignment", "fee_key", "starts_on"]

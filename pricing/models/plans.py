@@ -58,6 +58,8 @@ class Plan(models.Model):
         help_text="A new version of the base plan makes a new version of this one, with the customer's own prices kept."
         " Otherwise this plan stays as it is.",
     )
+    # Of a private plan: made for a customer past the base plan's trial, so its own terms and fees say what begins again.
+    beginning_settled = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -174,11 +176,13 @@ class Rate(models.Model):
     prorated = models.BooleanField(
         default=False, help_text="Included units and tiers shrink with a period that is not a whole one."
     )
+    # Its place among the rates of its version: of two that are as specific as each other, the first prices usage.
+    position = models.PositiveIntegerField(default=0, editable=False)
     # Of a private plan: the customer's own price, which a new version of the base plan leaves alone.
     is_override = models.BooleanField(default=False, editable=False)
 
     class Meta:
-        ordering = ["plan_version", "product_item__name", "id"]
+        ordering = ["plan_version", "product_item__name", "position", "id"]
         constraints = [
             models.UniqueConstraint(fields=["plan_version", "product_item", "where"], name="rate_one_per_filter"),
         ]
