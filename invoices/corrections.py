@@ -26,7 +26,6 @@ from pricing.steps import EXACT
 ZERO = Decimal(0)
 LONGEST_KEY = 64
 LONGEST_NAME = 200
-CORRECTIONS = (InvoiceLine.Kind.CORRECTION, InvoiceLine.Kind.TAX_CORRECTION)
 
 
 def key_of(line: InvoiceLine | DraftLine) -> str:

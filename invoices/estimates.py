@@ -7,7 +7,8 @@ from decimal import ROUND_CEILING, Context, Decimal
 
 from invoices.adjustments import subject_of
 from invoices.computing import LineUsage, Priced, filters_of, priced_lines, product_items
-from invoices.drafting import Draft, ItemUsage, draft
+from invoices.corrections import correction_lines
+from invoices.drafting import Draft, ItemUsage, draft, with_corrections
 from invoices.models import Invoice
 from invoices.pricing_of import priced_version
 from invoices.subjects import Subject, frames_of, terms_of
@@ -113,7 +114,8 @@ def projection(invoice: Invoice, *, now: datetime) -> Draft | None:
     if any(pace.ahead(Decimal(len(events))) > MOST_EVENTS_AHEAD for events in usage.values.values()):
         return None
     usages = [_projected(line, usage.item_usage(invoice.customer, line), pace) for line in lines]
-    return draft(usages, terms_of(subject, frame))
+    corrections = correction_lines([invoice]).get(invoice.pk, [])
+    return with_corrections(draft(usages, terms_of(subject, frame)), corrections)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from invoices.drafting import DraftLine
 from invoices.models import InvoiceLine
 from pricing.explain import Row, describe_rate, rows, sentences
 from pricing.money import format_amount, format_money, total_of
@@ -12,6 +13,9 @@ REST = "all the rest"
 
 # What was used; every other line is of a fee, or computed of lines.
 USAGE = (InvoiceLine.Kind.USAGE, InvoiceLine.Kind.TRIAL, InvoiceLine.Kind.UNPRICED)
+# What stands below the subtotal.
+TAXES = (InvoiceLine.Kind.TAX, InvoiceLine.Kind.TAX_CORRECTION)
+CORRECTIONS = (InvoiceLine.Kind.CORRECTION, InvoiceLine.Kind.TAX_CORRECTION)
 
 
 def steps_of(line: InvoiceLine) -> list[Step]:
@@ -61,11 +65,12 @@ def rate_text_of(line: InvoiceLine) -> list[str]:
     return describe_rate(parse_rate(line.rate), unit=line.unit, currency=line.invoice.currency)
 
 
-def parts_of(lines: Sequence[InvoiceLine]) -> list[str]:
-    """Which part of its product item's usage each line is about: "region: eu or us", "all the rest"; empty for all."""
-    divided = {line.product_item_id for line in lines if line.where}
+def parts_of(lines: Sequence[InvoiceLine | DraftLine]) -> list[str]:
+    """Which part of its product item's usage each line is about: "region: eu or us", "all the rest"; empty for all,
+    and for a correction, whose name says it."""
+    divided = {line.product_item_id for line in lines if line.where and line.kind in _PRICED_APART}
     return [
-        _where_words(line) or (REST if line.kind in _PRICED_APART and line.product_item_id in divided else "")
+        _where_words(line) or (REST if line.product_item_id in divided else "") if line.kind in _PRICED_APART else ""
         for line in lines
     ]
 
@@ -74,9 +79,14 @@ def parts_of(lines: Sequence[InvoiceLine]) -> list[str]:
 _PRICED_APART = (InvoiceLine.Kind.USAGE, InvoiceLine.Kind.UNPRICED)
 
 
-def _where_words(line: InvoiceLine) -> str:
+def _where_words(line: InvoiceLine | DraftLine) -> str:
     return ", ".join(f"{name}: {' or '.join(texts)}" for name, texts in sorted(line.where.items()))
 
 
 def is_usage(line: InvoiceLine) -> bool:
     return line.kind in USAGE
+
+
+def opens(line: InvoiceLine) -> bool:
+    """Whether the line is shown with a table of steps and its price: one of usage, and what corrects one."""
+    return is_usage(line) or line.kind == InvoiceLine.Kind.CORRECTION

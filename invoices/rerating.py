@@ -6,7 +6,7 @@ between is noted anew, so nothing is missed, and what was in time is found to be
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -15,8 +15,9 @@ from typing import Any
 from django.db import transaction
 
 from invoices.computing import compute
-from invoices.corrections import CORRECTIONS, carried_keys, key_of
+from invoices.corrections import LONGEST_NAME, carried_keys, key_of
 from invoices.drafting import Draft, DraftLine
+from invoices.explained import CORRECTIONS, parts_of
 from invoices.final_terms import counted_by, final_subject
 from invoices.locking import PARTS
 from invoices.models import Correction, Invoice, InvoiceLine
@@ -115,9 +116,10 @@ _CONTENT = (
 
 @dataclass(slots=True)
 class _Side:
-    """The lines of one key, as they were billed or as they are now: nearly always one."""
+    """The lines of one key, as they were billed or as they are now: nearly always one. `part` says of which usage."""
 
     lines: list[InvoiceLine | DraftLine] = field(default_factory=list)
+    part: str = ""
 
     @property
     def amount(self) -> Decimal:
@@ -131,7 +133,7 @@ class _Side:
 
 def _store(invoice: Invoice, bill: Draft) -> bool:
     """Replaces the corrections of an invoice by what this bill says; answers whether they changed."""
-    before = _sides(invoice.lines.exclude(kind__in=CORRECTIONS).order_by("position"))
+    before = _sides(list(invoice.lines.exclude(kind__in=CORRECTIONS).order_by("position")))
     after = _sides(bill.lines)
     carried = carried_keys(invoice)
     keys = [*after, *(key for key in before if key not in after)]
@@ -146,10 +148,12 @@ def _store(invoice: Invoice, bill: Draft) -> bool:
     return True
 
 
-def _sides(lines: Iterable[InvoiceLine | DraftLine]) -> dict[str, _Side]:
+def _sides(lines: Sequence[InvoiceLine | DraftLine]) -> dict[str, _Side]:
     found: dict[str, _Side] = defaultdict(_Side)
-    for line in lines:
-        found[key_of(line)].lines.append(line)
+    for line, part in zip(lines, parts_of(lines), strict=True):
+        side = found[key_of(line)]
+        side.lines.append(line)
+        side.part = part
     return found
 
 
@@ -158,13 +162,14 @@ def _counts_otherwise(one: Correction) -> bool:
 
 
 def _correction(invoice: Invoice, key: str, before: _Side, after: _Side) -> Correction:
-    line = (after.lines or before.lines)[0]
+    side = after if after.lines else before
+    line = side.lines[0]
     steps: list[object] = [step.to_dict() for one in after.lines if isinstance(one, DraftLine) for step in one.steps]
     return Correction(
         invoice=invoice,
         key=key,
         kind=line.kind,
-        name=line.name,
+        name=f"{line.name} ({side.part})"[:LONGEST_NAME] if side.part else line.name,
         unit=line.unit,
         where={name: list(texts) for name, texts in line.where.items()},
         product_item_id=line.product_item_id,

@@ -173,6 +173,8 @@ def _side_by_side(
             fee_key=line.fee_key,
             promotion_id=line.promotion_id,
             tax_rate_id=line.tax_rate_id,
+            corrects_id=line.corrects_id,
+            corrects_key=line.corrects_key,
             name=line.name,
             amount=Decimal(0),
         )
@@ -187,8 +189,9 @@ def _side_by_side(
 _NOT_PROJECTED = (InvoiceLine.Kind.TRIAL, InvoiceLine.Kind.UNPRICED)
 
 
-def _key(line: InvoiceLine | DraftLine) -> tuple[Identity, tuple[tuple[str, tuple[str, ...]], ...]]:
-    return identity_of(line), tuple(sorted((name, tuple(texts)) for name, texts in line.where.items()))
+def _key(line: InvoiceLine | DraftLine) -> tuple[Identity, str, tuple[tuple[str, tuple[str, ...]], ...]]:
+    where = tuple(sorted((name, tuple(texts)) for name, texts in line.where.items()))
+    return identity_of(line), line.corrects_key, where
 
 
 def _cost_table(invoice: Invoice, period: Period, zone: ZoneInfo, now: datetime) -> CostTable:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from invoices.drafting import DraftLine
-from invoices.explained import facts_of, is_usage, notes_of, parts_of, rate_text_of, rows_of, steps_of
+from invoices.explained import TAXES, facts_of, is_usage, notes_of, opens, parts_of, rate_text_of, rows_of, steps_of
 from invoices.models import InvoiceLine
 from pricing.explain import Row
 from pricing.money import total_of
@@ -15,8 +15,9 @@ from pricing.rates import Step, StepKind
 
 @dataclass(frozen=True, slots=True)
 class ExplainedLine:
-    """`part` says which part of a product item's usage the line is about. Lines of usage have a table of steps and
-    their price, the others `facts`. `anchor` names the line on the page, also while other lines come and go."""
+    """`part` says which part of a product item's usage the line is about. Lines of usage, and those that correct some,
+    have a table of steps and their price, the others `facts`. `anchor` names the line on the page, also while other
+    lines come and go."""
 
     line: InvoiceLine
     anchor: str
@@ -33,9 +34,13 @@ class ExplainedLine:
         return is_usage(self.line)
 
     @property
+    def opens(self) -> bool:
+        return opens(self.line)
+
+    @property
     def is_counted(self) -> bool:
         """Whether its quantity says something: a fee without a unit, a discount and the like count nothing."""
-        return self.is_usage or bool(self.line.unit)
+        return self.is_usage or (bool(self.line.unit) and self.line.quantity is not None)
 
     @property
     def is_priced(self) -> bool:
@@ -59,11 +64,11 @@ class ExplainedLines:
 
 
 # What a line is about; with its place among those about the same, it names the line.
-Identity = tuple[str, int | None, str, int | None, int | None]
+Identity = tuple[str, int | None, str, int | None, int | None, int | None]
 
 
 def identity_of(line: InvoiceLine | DraftLine) -> Identity:
-    return line.kind, line.product_item_id, line.fee_key, line.promotion_id, line.tax_rate_id
+    return line.kind, line.product_item_id, line.fee_key, line.promotion_id, line.tax_rate_id, line.corrects_id
 
 
 def explained_lines(lines: Sequence[InvoiceLine], projected: Sequence[Decimal | None] | None = None) -> ExplainedLines:
@@ -75,13 +80,13 @@ def explained_lines(lines: Sequence[InvoiceLine], projected: Sequence[Decimal | 
         identity = identity_of(line)
         seen[identity] += 1
         anchor = "-".join(str(name) for name in (*identity, seen[identity]) if name)
-        kept = explained.taxes if line.kind == InvoiceLine.Kind.TAX else explained.charges
+        kept = explained.taxes if line.kind in TAXES else explained.charges
         kept.append(_explained(line, anchor, part, amount))
     return explained
 
 
 def _explained(line: InvoiceLine, anchor: str, part: str, projected: Decimal | None) -> ExplainedLine:
-    if not is_usage(line):
+    if not opens(line):
         return ExplainedLine(line, anchor, part, facts=tuple(facts_of(line)), projected=projected)
     return ExplainedLine(
         line=line,
@@ -90,9 +95,13 @@ def _explained(line: InvoiceLine, anchor: str, part: str, projected: Decimal | N
         steps=tuple(rows_of(line)),
         notes=tuple(notes_of(line)),
         rate=tuple(rate_text_of(line)),
-        included=next((step for step in steps_of(line) if step.kind == StepKind.INCLUDED), None),
+        included=_included(line) if is_usage(line) else None,
         projected=projected,
     )
+
+
+def _included(line: InvoiceLine) -> Step | None:
+    return next((step for step in steps_of(line) if step.kind == StepKind.INCLUDED), None)
 
 
 @dataclass(frozen=True, slots=True)

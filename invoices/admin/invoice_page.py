@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from invoices.explained import facts_of, is_usage, notes_of, parts_of, rate_text_of, rows_of
+from invoices.explained import CORRECTIONS, TAXES, facts_of, is_usage, notes_of, opens, parts_of, rate_text_of, rows_of
 from invoices.models import Invoice, InvoiceEvent, InvoiceLine
 from meters.admin.base import instant
 from pricing.explain import Row
@@ -15,12 +15,13 @@ from pricing.money import format_money, format_quantity
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S*[+-]\d\d:\d\d", re.ASCII)
 
 # Lines with names that staff chose.
-NAMED_FREELY = (InvoiceLine.Kind.TRIAL, InvoiceLine.Kind.FEE, InvoiceLine.Kind.PROMOTION)
+NAMED_FREELY = (InvoiceLine.Kind.TRIAL, InvoiceLine.Kind.FEE, InvoiceLine.Kind.PROMOTION, *CORRECTIONS)
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedLine:
-    """Lines of usage have a table of steps and a rate, and `part` says of which usage; the others have `facts`."""
+    """Lines of usage, and those that correct some, have a table of steps and a rate, and `part` says of which usage;
+    the others have `facts`."""
 
     line: InvoiceLine
     part: str
@@ -32,8 +33,8 @@ class ExplainedLine:
     facts: Sequence[str] = ()
 
     @property
-    def is_usage(self) -> bool:
-        return is_usage(self.line)
+    def opens(self) -> bool:
+        return opens(self.line)
 
     @property
     def is_unpriced(self) -> bool:
@@ -59,8 +60,8 @@ def page_of(invoice: Invoice) -> Page:
     lines = list(invoice.lines.all())
     explained = [_explained(line, part, invoice.currency) for line, part in zip(lines, parts_of(lines), strict=True)]
     return Page(
-        charges=[one for one in explained if one.line.kind != InvoiceLine.Kind.TAX],
-        taxes=[one for one in explained if one.line.kind == InvoiceLine.Kind.TAX],
+        charges=[one for one in explained if one.line.kind not in TAXES],
+        taxes=[one for one in explained if one.line.kind in TAXES],
         subtotal=format_money(invoice.subtotal, invoice.currency),
         total=format_money(invoice.total, invoice.currency),
     )
@@ -85,7 +86,7 @@ def _said(value: Any) -> Any:
 
 def _explained(line: InvoiceLine, part: str, currency: str) -> ExplainedLine:
     amount = format_money(line.amount, currency)
-    if not is_usage(line):
+    if not opens(line):
         return ExplainedLine(line, part, _quantity(line), amount, facts=facts_of(line))
     return ExplainedLine(
         line=line,
