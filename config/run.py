@@ -171,7 +171,6 @@ def process_environment(port: int) -> dict[str, str]:
     return os.environ | {
         "PATH": programs + os.pathsep + os.environ.get("PATH", ""),
         "PORT": str(port),
-        "DEMO": "1",
         "PYTHONUNBUFFERED": "1",
         # In a container one is root; the worker need not say so at each start.
         "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore:You're running the worker:Warning"),
@@ -180,6 +179,8 @@ def process_environment(port: int) -> dict[str, str]:
 
 def prepare(services: Services, port: int) -> tuple[dict[str, str], str]:
     """Everything before the processes start: returns their environment, and the demo's sign-ins to print."""
+    # `manage.py` in another terminal is told as well.
+    os.environ["DEMO"] = "1"
     environment = process_environment(port) | services.start()
     return environment, manage(environment, "demo").rstrip()
 

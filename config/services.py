@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from config.servers import Server, Valkey
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-STATE_KEYS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")
+STATE_KEYS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEMO")
 
 
 def data_dir() -> Path:
@@ -100,7 +100,7 @@ class Services:
         new = self.folder / "services.json.new"
         write_private(new, json.dumps(state, indent=2))
         new.replace(self.folder / "services.json")
-        return state | {"TOLLMETER_DATA": str(self.folder)}
+        return {name: value for name, value in state.items() if value} | {"TOLLMETER_DATA": str(self.folder)}
 
     def _start(self, server: "Server") -> None:
         began = time.monotonic()

@@ -13,6 +13,7 @@ from csp.constants import NONE, SELF
 from psycopg.conninfo import conninfo_to_dict
 
 from config import services
+from meters import clock
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -54,8 +55,12 @@ INGEST_HORIZON_DAYS = int(os.environ.get("INGEST_HORIZON_DAYS", "400"))
 INGEST_CREATES_CUSTOMERS = env_bool("INGEST_CREATES_CUSTOMERS", True)
 # Requests a second of an API key that has no limit of its own; unset: any number.
 API_RATE_LIMIT = int(os.environ.get("API_RATE_LIMIT") or 0) or None
-# Set by `make run`: lets `manage.py demo` fill this installation.
-DEMO = env_bool("DEMO", False)
+# Set by `make run`, and known of its database only: lets `manage.py demo` fill this installation.
+DEMO = env_bool("DEMO", RUNNING.get("DEMO") == "1" and RUNNING.get("DATABASE_URL") == DATABASE_URL)
+# A demo's clock can be put forward (`manage.py advance_clock`).
+CLOCK_FILE = services.data_dir() / "clock"
+if DEMO:
+    clock.install(CLOCK_FILE)
 
 # --- Django ------------------------------------------------------------------------------------
 

@@ -11,12 +11,12 @@ import time
 import uuid
 from argparse import ArgumentTypeError
 from collections import deque
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from meters.ids import uuid7
 
@@ -33,7 +33,7 @@ def job(customers: list[str], meter: str, chance: random.Random) -> dict[str, An
         "id": uuid7(),
         "customer": chance.choice(customers),
         "meter": meter,
-        "time": datetime.now(UTC).isoformat(),
+        "time": timezone.now().isoformat(),
         "value": str(chance.randint(1, 5)),
         "dimensions": {"source": source, "target": target, "connection": f"{source}-{target}"},
     }
