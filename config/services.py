@@ -87,20 +87,20 @@ class Services:
         from config.servers import Valkey, stored_secret, write_private
 
         self.claim()
-        state = {key: os.environ.get(key, "") for key in STATE_KEYS}
-        if not state["REDIS_URL"]:
+        state = {key: value for key in STATE_KEYS if (value := os.environ.get(key))}
+        if "REDIS_URL" not in state:
             self.valkey = Valkey(self.folder, self.say, self.ledger.add)
             self._start(self.valkey)
             state["REDIS_URL"] = self.valkey.url
-        if not state["DATABASE_URL"]:
+        if "DATABASE_URL" not in state:
             self.postgres = Postgres(self.folder, self.say, self.ledger.add, fsync=self.fsync)
             self._start(self.postgres)
             state["DATABASE_URL"] = self.postgres.url
-        state["SECRET_KEY"] = state["SECRET_KEY"] or stored_secret(self.folder / "secret-key")
+        state["SECRET_KEY"] = state.get("SECRET_KEY") or stored_secret(self.folder / "secret-key")
         new = self.folder / "services.json.new"
         write_private(new, json.dumps(state, indent=2))
         new.replace(self.folder / "services.json")
-        return {name: value for name, value in state.items() if value} | {"TOLLMETER_DATA": str(self.folder)}
+        return state | {"TOLLMETER_DATA": str(self.folder)}
 
     def _start(self, server: "Server") -> None:
         began = time.monotonic()

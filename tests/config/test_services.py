@@ -132,6 +132,29 @@ def kept(services: Services) -> list[int]:
         return [row[0] for row in connection.execute("SELECT number FROM kept ORDER BY number")]
 
 
+IS_DEMO = "from django.conf import settings; print(settings.DEMO)"
+
+
+@pytest.mark.parametrize(
+    ("own", "is_demo"),
+    [({}, "True"), ({"DATABASE_URL": "postgres://db.example/live"}, "False"), ({"DEMO": "0"}, "False")],
+)
+def test_a_second_terminal_knows_a_demo_by_its_database(tmp_path: Path, own: dict[str, str], is_demo: str) -> None:
+    state = {
+        "DATABASE_URL": "postgres://127.0.0.1:1/tollmeter",
+        "REDIS_URL": "redis://",
+        "SECRET_KEY": "k",
+        "DEMO": "1",
+    }
+    (tmp_path / "services.json").write_text(json.dumps(state))
+    inherited = {name: value for name, value in os.environ.items() if name not in state}
+    environment = inherited | {"TOLLMETER_DATA": str(tmp_path), "DJANGO_SETTINGS_MODULE": "config.settings"} | own
+    answer = subprocess.run(
+        [sys.executable, "-c", IS_DEMO], cwd=BASE_DIR, env=environment, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == is_demo
+
+
 def test_state_is_there_while_the_services_run_and_only_their_owner_can_read_it(serve: Serve, folder: Path) -> None:
     services = serve(folder)
     environment = services.start()
