@@ -4,11 +4,12 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet, Sum
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from invoices.admin.credit_panel import credit_panel
 from invoices.models import Invoice, InvoiceLine
 from meters.admin.customers import Link
 from meters.models import Customer
@@ -21,6 +22,7 @@ admin.site.unregister(Customer)
 @admin.register(Customer)
 class BilledCustomerAdmin(AssignedCustomerAdmin):
     list_display = ["key", "name", "plans", "charges", "source", "created"]
+    change_form_template = "admin/invoices/customer_change_form.html"
 
     def get_list_display(self, request: HttpRequest) -> Any:
         may_see = request.user.has_perm("invoices.view_invoice")
@@ -53,6 +55,13 @@ class BilledCustomerAdmin(AssignedCustomerAdmin):
         for promotion, currency, amount in sums.annotate(Sum("amount")).order_by("promotion", "invoice__currency"):
             found.setdefault(promotion, []).append(format_money(-amount, currency))
         return {promotion: ", ".join(amounts) for promotion, amounts in found.items()}
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        customer = self.get_object(request, object_id)
+        context = {"credits": credit_panel(request, customer)} if customer else {}
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def links(self, customer: Customer) -> list[Link]:
         url = reverse("admin:invoices_invoice_changelist")

@@ -11,6 +11,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from invoices.addressee import addressee_of
+from invoices.admin.credit_panel import invoice_credits
 from invoices.admin.invoice_page import audit_trail, page_of
 from invoices.models import Invoice, InvoiceLine
 from invoices.services import recalculate
@@ -171,6 +172,7 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
                 "page": page_of(invoice),
                 "events": audit_trail(invoice),
                 "may_recalculate": may,
+                "credits": invoice_credits(request, invoice),
             }
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
