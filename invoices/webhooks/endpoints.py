@@ -40,7 +40,7 @@ def update_endpoint(endpoint: WebhookEndpoint, *, changes: Mapping[str, Any]) ->
     endpoint.types = _checked_types(endpoint.types)
     endpoint.url = checked_url(endpoint.url, allow_private=endpoint.allow_private)
     # The URL has been looked at: hosts of one's own network have names that Django's check refuses.
-    endpoint.full_clean(exclude=["url", "types"])
+    endpoint.full_clean(exclude=["url", "types", "old_secret_until"])
     if endpoint._state.adding:
         endpoint.save(force_insert=True)
     else:
