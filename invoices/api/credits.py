@@ -102,13 +102,17 @@ class NewCreditSerializer(Strict):
         required=False,
         help_text="It pays for no more than these, named by the keys of their meters; none: for everything.",
     )
-    source = serializers.ChoiceField([CreditGrant.Source.API, CreditGrant.Source.TOP_UP], required=False)
     reference = serializers.CharField(
         max_length=200,
         required=False,
         allow_blank=True,
         help_text="Your own id of it, unique to the customer: sent again it grants nothing more.",
     )
+
+    def get_fields(self) -> dict[str, Any]:
+        sources = [CreditGrant.Source.API.value, CreditGrant.Source.TOP_UP.value]
+        # A field of this name would hide an attribute of serializers.
+        return super().get_fields() | {"source": serializers.ChoiceField(sources, default=sources[0])}
 
 
 class VoidCreditSerializer(Strict):
@@ -143,7 +147,9 @@ class CreditViewSet(mixins.RetrieveModelMixin, mixins.ListModelMixin, viewsets.G
 
     def get_queryset(self) -> QuerySet[CreditGrant]:
         grants = with_left(super().get_queryset()).select_related("customer")
-        return _own(self.request, grants.prefetch_related("product_items__meter"), CreditQuery, self.action)
+        shown = grants.prefetch_related("product_items__meter")
+        found: QuerySet[CreditGrant] = _own(self.request, shown, CreditQuery, self.action)
+        return found
 
     @extend_schema(
         operation_id="create_credit",
@@ -158,8 +164,7 @@ class CreditViewSet(mixins.RetrieveModelMixin, mixins.ListModelMixin, viewsets.G
         """
         form = NewCreditSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        source = {"source": CreditGrant.Source.API} | form.validated_data
-        grant, is_new = grant_credits(**source, actor=actor_of(request))
+        grant, is_new = grant_credits(**form.validated_data, actor=actor_of(request))
         return self._answer(grant, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
 
     @extend_schema(
@@ -246,7 +251,9 @@ class CreditEntryViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[CreditEn
     customer_keys = {"list"}
 
     def get_queryset(self) -> QuerySet[CreditEntry]:
-        return _own(self.request, super().get_queryset(), EntryQuery, self.action, "grant__customer")
+        entries = super().get_queryset()
+        found: QuerySet[CreditEntry] = _own(self.request, entries, EntryQuery, self.action, "grant__customer")
+        return found
 
 
 def _own(request: Request, rows: "QuerySet[Any]", form: type[Strict], action: str, name: str = "customer") -> Any:
@@ -357,7 +364,7 @@ def _estimates(customer: Customer, now: Any) -> list[dict[str, Any]]:
 class CreditRuleSerializer(Settable):
     """When a customer's credit is low: what is left once its running invoices are paid is below an amount."""
 
-    customer = KeyOf()
+    customer = serializers.CharField(source="customer.key", read_only=True)
     currency = serializers.CharField(max_length=3)
     low_below = NumberField()
     top_up = NumberField(
