@@ -2,13 +2,12 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import DateTimeField, Exists, F, Func, OuterRef, Q, Value
+from django.db.models import DateTimeField, Exists, F, Func, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
-from invoices.models import Invoice
-from invoices.policy import billing_policy
+from invoices.models import BillingPolicy, Invoice
 from meters.models import UsageVersion
 from pricing.models import Assignment
 
@@ -61,7 +60,9 @@ def late_customers(limit: int) -> list[int]:
 
 def lacks_approval() -> Q:
     """Which live invoices lack the approval that they need by the policy of now."""
-    needed = Coalesce(F("plan_version__plan__billing_policy__needs_approval"), Value(billing_policy().needs_approval))
+    of_account = BillingPolicy.objects.filter(pk=1).values("needs_approval")
+    of_plan = F("plan_version__plan__billing_policy__needs_approval")
+    needed = Coalesce(of_plan, Subquery(of_account), Value(BillingPolicy().needs_approval))
     return Q(approved_at=None) & Q(Exact(needed, True))
 
 

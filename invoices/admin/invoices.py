@@ -2,7 +2,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import DateField, Exists, F, Func, OuterRef, QuerySet
+from django.db.models import DateField, Exists, F, Func, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
@@ -11,8 +11,10 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from invoices.addressee import addressee_of
+from invoices.admin.holding import ACTIONS, do_hold, holding_panel
 from invoices.admin.credit_panel import invoice_credits
 from invoices.admin.invoice_page import audit_trail, page_of
+from invoices.due import lacks_approval, overtaken
 from invoices.models import Invoice, InvoiceLine
 from invoices.services import recalculate
 from meters.admin.base import ModelAdmin, ReadOnly, chip, instant, link, require
@@ -65,11 +67,29 @@ class UnpricedFilter(admin.SimpleListFilter):
         return queryset.filter(has_unpriced=True) if self.value() == "1" else queryset
 
 
+class WaitingFilter(admin.SimpleListFilter):
+    """What becomes final only once staff have done something."""
+
+    title = "waits for"
+    parameter_name = "waits"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("release", "Release: it is held"), ("approval", "Approval")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        match self.value():
+            case "release":
+                return queryset.filter(is_held=True)
+            case "approval":
+                return queryset.filter(is_to_approve=True)
+        return queryset
+
+
 @admin.register(Invoice)
 class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
     list_display = ["label", "customer", "amount", "statuses", "period", "updated"]
     list_display_links = ["label"]
-    list_filter = ["status", MonthFilter, UnpricedFilter]
+    list_filter = ["status", WaitingFilter, MonthFilter, UnpricedFilter]
     list_select_related = ["customer"]
     list_per_page = 50
     show_full_result_count = False
@@ -91,7 +111,14 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Invoice]":
         unpriced = InvoiceLine.objects.filter(invoice=OuterRef("pk"), kind=InvoiceLine.Kind.UNPRICED)
-        return super().get_queryset(request).annotate(has_unpriced=Exists(unpriced))
+        live = Q(status__in=Invoice.LIVE)
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(has_unpriced=Exists(unpriced), is_behind=live & overtaken())
+            .annotate(is_held=live & Q(held_at__isnull=False), lacks_approval=live & lacks_approval())
+            .annotate(is_to_approve=Q(lacks_approval=True, period_end__lte=timezone.now()))
+        )
 
     def has_recalculate_permission(self, request: HttpRequest) -> bool:
         """Nobody changes an invoice by hand; who has Django's "change" may have it computed anew."""
@@ -115,8 +142,14 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
 
     @admin.display(description="status", ordering="status")
     def statuses(self, invoice: Any) -> SafeString:
-        """The status, and beside it whether some usage has no price."""
-        shown = [self.status_chip(invoice), *([chip("Unpriced", "bad")] if invoice.has_unpriced else [])]
+        """The status, and beside it what it waits for and whether some usage has no price."""
+        shown = [self.status_chip(invoice)]
+        for applies, label, kind in (
+            (invoice.is_held, "Held", "bad"),
+            (invoice.is_to_approve, "To approve", "bad"),
+            (invoice.has_unpriced, "Unpriced", "bad"),
+        ):
+            shown += [chip(label, kind)] if applies else []
         return format_html_join(" ", "{}", ([part] for part in shown))
 
     @admin.display(description="updated", ordering="computed_at")
@@ -128,8 +161,11 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
         return f"{self.period(invoice)}, days of {invoice.time_zone}"
 
     @admin.display(description="counts usage received until")
-    def counted_until(self, invoice: Invoice) -> str:
-        return instant(invoice.usage_at) or "no usage yet"
+    def counted_until(self, invoice: Any) -> str:
+        if invoice.usage_at is None and not invoice.is_behind:
+            return "no usage yet"
+        exact = f"{instant(invoice.usage_at)}: exact up to usage version {invoice.usage_version}"
+        return f"{exact}. Newer usage, or another change, waits to be worked in" if invoice.is_behind else exact
 
     @admin.display(description="computed at")
     def computed(self, invoice: Invoice) -> str:
@@ -164,7 +200,7 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        invoice = self.get_object(request, object_id)
+        invoice: Any = self.get_object(request, object_id)
         context: dict[str, Any] = {}
         if invoice is not None:
             may = invoice.is_live and self.has_recalculate_permission(request)
@@ -173,14 +209,29 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
                 "events": audit_trail(invoice),
                 "may_recalculate": may,
                 "credits": invoice_credits(request, invoice),
+                "waiting": holding_panel(invoice, lacks_approval=invoice.lacks_approval, may=may),
             }
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     # --- Computing anew ---
 
     def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view(self.recalculate_view)
-        return [path("<int:pk>/recalculate/", view, name="invoices_invoice_recalculate"), *super().get_urls()]
+        view, held = self.admin_site.admin_view(self.recalculate_view), self.admin_site.admin_view(self.holding_view)
+        return [
+            path("<int:pk>/recalculate/", view, name="invoices_invoice_recalculate"),
+            *(
+                path(f"<int:pk>/{action}/", held, {"action": action}, name=f"invoices_invoice_{action}")
+                for action in ACTIONS
+            ),
+            *super().get_urls(),
+        ]
+
+    def holding_view(self, request: HttpRequest, pk: int, action: str) -> HttpResponse:
+        require(self.has_recalculate_permission(request))
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        do_hold(self, request, get_object_or_404(Invoice, pk=pk), action)
+        return HttpResponseRedirect(reverse("admin:invoices_invoice_change", args=[pk]))
 
     def recalculate_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         require(self.has_recalculate_permission(request))
