@@ -53,8 +53,8 @@ def take_up(customers: Collection[int]) -> None:
 
 
 def rate_again(customer_id: int, now: datetime) -> bool:
-    """Rates those of a customer's invoices again that are noted for it; answers whether a correction changed, or
-    whether one may be for other documents to carry than before. Call it under the customer's lock.
+    """Rates those of a customer's invoices again that are noted for it; answers whether there were any: then there
+    may be other corrections, or others are to carry them. Call it under the customer's lock.
 
     Invoices go in the order in which they became final: what one takes of a promotion's cap the later ones have not.
     """
@@ -62,22 +62,19 @@ def rate_again(customer_id: int, now: datetime) -> bool:
     if not noted:
         return False
     in_order = list(_of(customer_id).order_by("finalized_at", "period_end", "pk").select_related(*PARTS))
-    changed = False
     while noted:
         invoice = next(one for one in in_order if one.pk in noted)
         noted.remove(invoice.pk)
         if invoice.status == Invoice.Status.VOID:
             # It needs no correction; what others carry for it is to be taken back.
-            changed = True
             version = invoice.usage_version
         else:
             [computed] = compute([final_subject(invoice)], now=now)
             version = computed.version
             if _store(invoice, computed.draft):
-                changed = True
                 noted |= {one.pk for one in in_order if invoice.pk in counted_by(one) and _is_rated(one)}
         Invoice.objects.filter(pk=invoice.pk).update(rerated_version=version)
-    return changed
+    return True
 
 
 def _of(customer_id: int) -> Any:
