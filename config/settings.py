@@ -55,6 +55,8 @@ INGEST_HORIZON_DAYS = int(os.environ.get("INGEST_HORIZON_DAYS", "400"))
 INGEST_CREATES_CUSTOMERS = env_bool("INGEST_CREATES_CUSTOMERS", True)
 # Requests a second of an API key that has no limit of its own; unset: any number.
 API_RATE_LIMIT = int(os.environ.get("API_RATE_LIMIT") or 0) or None
+# Where people reach this installation, such as https://billing.example; unset: mails have no links.
+PUBLIC_URL = os.environ.get("PUBLIC_URL", "").rstrip("/")
 # Set by `make run`, and known of its database only: lets `manage.py demo` fill this installation.
 DEMO = env_bool("DEMO", RUNNING.get("DEMO") == "1" and RUNNING.get("DATABASE_URL") == DATABASE_URL)
 # A demo's clock can be put forward (`manage.py advance_clock`).
@@ -253,6 +255,21 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 
+# --- Mail --------------------------------------------------------------------------------------
+
+EMAIL_HOST = os.environ.get("EMAIL_HOST", "")
+# Without a mail server mails are printed by the worker, as in the demo.
+EMAIL_BACKEND = os.environ.get("EMAIL_BACKEND") or (
+    "django.core.mail.backends.smtp.EmailBackend" if EMAIL_HOST else "django.core.mail.backends.console.EmailBackend"
+)
+EMAIL_USE_SSL = env_bool("EMAIL_USE_SSL", False)
+EMAIL_USE_TLS = env_bool("EMAIL_USE_TLS", not EMAIL_USE_SSL)
+EMAIL_PORT = int(os.environ.get("EMAIL_PORT") or (465 if EMAIL_USE_SSL else 587))
+EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = os.environ.get("EMAIL_FROM", "billing@localhost")
+
 # --- Celery ------------------------------------------------------------------------------------
 
 CELERY_BROKER_URL = REDIS_URL
@@ -283,6 +300,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2.0,
         "options": {"expires": 4},
     },
+    "send-mails": {"task": "invoices.mail_tasks.send_mails", "schedule": 5.0, "options": {"expires": 10}},
     "forget-old-webhooks": {
         "task": "invoices.webhook_tasks.forget_old_webhooks",
         "schedule": crontab(minute=37, hour="3"),

@@ -12,6 +12,7 @@ from django.utils import timezone
 from invoices.credit_balances import standings_of
 from invoices.credit_checks import currency_of, money
 from invoices.locking import lock_customer
+from invoices.mail_reasons import credit_is_low
 from invoices.models import CreditRule, OutboxEvent
 from invoices.outbox import tell
 from meters.models import Customer
@@ -69,6 +70,7 @@ def _check(rule: CreditRule, now: datetime) -> None:
     rule.save(update_fields=["told_at"])
     if is_low:
         tell(OutboxEvent.Type.CREDIT_LOW, f"customer:{rule.customer_id}", event_data(rule, left), now)
+        credit_is_low(rule, left, now)
 
 
 def event_data(rule: CreditRule, left: Decimal) -> dict[str, str | None]:

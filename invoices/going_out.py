@@ -1,4 +1,5 @@
-"""What is joined to the life of invoices, customers and assignments to be told of outside: see `webhooks.telling`."""
+"""What is joined to the life of invoices, customers and assignments to be told of outside: see `webhooks.telling` and
+`mail_reasons`."""
 
 from typing import Any
 
@@ -43,10 +44,12 @@ def _final(invoice: Any, now: Any, **_: Any) -> None:
     invoice_is_final(invoice, now)
 
 
-def _final_and_settled(invoice: Any, **_: Any) -> None:
+def _final_and_settled(invoice: Any, now: Any, **_: Any) -> None:
+    from invoices.mail_reasons import invoice_is_final
     from invoices.webhooks.telling import final_invoice_is_settled
 
     final_invoice_is_settled(invoice)
+    invoice_is_final(invoice, now)
 
 
 def _settled(invoice: Any, now: Any, was: Any, **_: Any) -> None:

@@ -75,6 +75,12 @@ def wants_fragment(request: PortalRequest) -> bool:
     return bool(request.htmx) and not request.htmx.history_restore_request
 
 
+def member_addresses(customer: Customer) -> list[str]:
+    """The addresses of the people who may see a customer."""
+    members = User.objects.filter(memberships__customer=customer, is_active=True).exclude(email="")
+    return list(members.order_by("memberships__pk").values_list("email", flat=True))
+
+
 def visible_invoices(customer: Customer) -> QuerySet[Invoice]:
     """The customer's invoices, newest period first. One voided before it had a number was never a document."""
     return (

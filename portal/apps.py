@@ -2,4 +2,12 @@ from django.apps import AppConfig
 
 
 class PortalConfig(AppConfig):
+    """Has the members of a customer get its mails."""
+
     name = "portal"
+
+    def ready(self) -> None:
+        from invoices.recipients import add_source
+        from portal.access import member_addresses
+
+        add_source(member_addresses)
