@@ -228,6 +228,8 @@ SPECTACULAR_SETTINGS = {
         "AssignmentSource": "pricing.models.Assignment.Source",
         "PlanVersionStatus": "pricing.models.PlanVersion.Status",
         "BacktestStatus": "invoices.models.Backtest.Status",
+        "WebhookDeliveryStatus": "invoices.models.WebhookDelivery.Status",
+        "EventType": "invoices.models.OutboxEvent.Type",
     },
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -251,6 +253,8 @@ SPECTACULAR_SETTINGS = {
         {"name": "credit-entries", "description": "The ledger of credits."},
         {"name": "credit-balances", "description": "What is left of them."},
         {"name": "credit-rules", "description": "When they are low."},
+        {"name": "webhook-endpoints", "description": "Where events are sent."},
+        {"name": "webhook-deliveries", "description": "What came of it."},
         {"name": "billing-policy", "description": "When invoices become final and due, and how they are numbered."},
     ],
 }

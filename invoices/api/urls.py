@@ -9,11 +9,14 @@ from invoices.api.estimates import PlanEstimateView
 from invoices.api.policy import BillingPolicyView, PlanPolicyView
 from invoices.api.settling import CreditNoteViewSet
 from invoices.api.views import InvoiceViewSet
+from invoices.api.webhooks import WebhookDeliveryViewSet, WebhookEndpointViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("invoices", InvoiceViewSet, basename="invoice")
 router.register("credits", CreditViewSet, basename="credit")
 router.register("credit-entries", CreditEntryViewSet, basename="credit-entry")
+router.register("webhook-endpoints", WebhookEndpointViewSet, basename="webhook-endpoint")
+router.register("webhook-deliveries", WebhookDeliveryViewSet, basename="webhook-delivery")
 
 BACKTESTS = "plans/<str:key>/backtests"
 

@@ -51,6 +51,8 @@ def test_it_is_valid_and_nothing_was_left_to_guessing(document: dict[str, Any]) 
         "promotions",
         "tax-rates",
         "usage",
+        "webhook-deliveries",
+        "webhook-endpoints",
     }
 
 
