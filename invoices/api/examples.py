@@ -4,7 +4,8 @@ from typing import Any
 
 
 def _line(position: int, kind: str, name: str, amount: str, **more: Any) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"meter": None, "where": {}, "fee": None, "promotion": None, "tax_rate": None}
+    about = ("fee", "promotion", "tax_rate", "corrects")
+    nothing: dict[str, Any] = {"meter": None, "where": {}, **dict.fromkeys(about)}
     return {
         "position": position,
         "kind": kind,
@@ -50,6 +51,7 @@ INVOICE: dict[str, Any] = {
     "payment_status": "unpaid",
     "voided_at": None,
     "replaces": None,
+    "is_correction": False,
     "lines": [
         _line(
             1,

@@ -36,6 +36,12 @@ class LineSerializer(serializers.ModelSerializer[InvoiceLine]):
     tax_rate = serializers.CharField(
         source="tax_rate.key", default=None, allow_null=True, help_text="The key of the tax rate, of a tax."
     )
+    corrects = serializers.CharField(
+        source="corrects.number",
+        default=None,
+        allow_null=True,
+        help_text="The number of the earlier invoice that usage has changed under, of a correction.",
+    )
     quantity = PlainDecimal(read_only=True, allow_null=True, help_text="Null where nothing is counted.")
     amount = serializers.SerializerMethodField()
     explanation = serializers.SerializerMethodField()
@@ -50,6 +56,7 @@ class LineSerializer(serializers.ModelSerializer[InvoiceLine]):
             "fee",
             "promotion",
             "tax_rate",
+            "corrects",
             "name",
             "unit",
             "quantity",
@@ -112,6 +119,9 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
     replaces = serializers.CharField(
         source="replaces.number", default=None, allow_null=True, help_text="The void invoice that it took the place of."
     )
+    is_correction = serializers.BooleanField(
+        help_text="Whether it is of usage of another invoice's period that came too late for that one, and of no more."
+    )
     lines = LineSerializer(many=True)
 
     class Meta:
@@ -148,6 +158,7 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
             "payment_status",
             "voided_at",
             "replaces",
+            "is_correction",
             "lines",
         ]
 

@@ -82,7 +82,7 @@ class InvoiceViewSet(
         return invoice
 
     def get_queryset(self) -> QuerySet[Invoice]:
-        about = ("product_item__meter", "promotion__promotion", "tax_rate", "invoice")
+        about = ("product_item__meter", "promotion__promotion", "tax_rate", "invoice", "corrects")
         lines = InvoiceLine.objects.select_related(*about).order_by("position")
         invoices = (
             super()

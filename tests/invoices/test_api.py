@@ -36,6 +36,7 @@ def test_an_invoice_with_its_lines_steps_and_words(api) -> None:
             "fee": None,
             "promotion": None,
             "tax_rate": None,
+            "corrects": None,
             "name": "ApiCalls",
             "unit": "calls",
             "quantity": "12300",
