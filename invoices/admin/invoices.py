@@ -11,12 +11,17 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from invoices.addressee import addressee_of
-from invoices.admin.holding import ACTIONS, do_hold, holding_panel
 from invoices.admin.credit_panel import invoice_credits
+from invoices.admin.holding import ACTIONS, do_hold, holding_panel
 from invoices.admin.invoice_page import audit_trail, page_of
+from invoices.admin.overdue_page import OverdueFilter, OverduePage
+from invoices.admin.settling import STATE_CHIPS, SettlingPages, settling_panel
+from invoices.admin.settling_forms import FORMS
 from invoices.due import lacks_approval, overtaken
 from invoices.models import Invoice, InvoiceLine
 from invoices.services import recalculate
+from invoices.settlement import local_day
+from invoices.states import money_state
 from meters.admin.base import ModelAdmin, ReadOnly, chip, instant, link, require
 from meters.periods import next_month
 from meters.words import period_words
@@ -86,10 +91,10 @@ class WaitingFilter(admin.SimpleListFilter):
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
+class InvoiceAdmin(OverduePage, SettlingPages, ReadOnly, ModelAdmin[Invoice]):
     list_display = ["label", "customer", "amount", "statuses", "period", "updated"]
     list_display_links = ["label"]
-    list_filter = ["status", WaitingFilter, MonthFilter, UnpricedFilter]
+    list_filter = ["status", OverdueFilter, WaitingFilter, MonthFilter, UnpricedFilter]
     list_select_related = ["customer"]
     list_per_page = 50
     show_full_result_count = False
@@ -142,8 +147,11 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
 
     @admin.display(description="status", ordering="status")
     def statuses(self, invoice: Any) -> SafeString:
-        """The status, and beside it what it waits for and whether some usage has no price."""
+        """The status, and beside it how it is paid, what it waits for and whether some usage has no price."""
         shown = [self.status_chip(invoice)]
+        if invoice.status == Invoice.Status.FINAL:
+            state = money_state(invoice, local_day(invoice, timezone.now()))
+            shown.append(chip(state.words, STATE_CHIPS[state.kind]))
         for applies, label, kind in (
             (invoice.is_held, "Held", "bad"),
             (invoice.is_to_approve, "To approve", "bad"),
@@ -206,6 +214,7 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
             may = invoice.is_live and self.has_recalculate_permission(request)
             context = {
                 "page": page_of(invoice),
+                "settling": settling_panel(invoice, request),
                 "events": audit_trail(invoice),
                 "may_recalculate": may,
                 "credits": invoice_credits(request, invoice),
@@ -222,6 +231,16 @@ class InvoiceAdmin(ReadOnly, ModelAdmin[Invoice]):
             *(
                 path(f"<int:pk>/{action}/", held, {"action": action}, name=f"invoices_invoice_{action}")
                 for action in ACTIONS
+            ),
+            path("overdue/", self.admin_site.admin_view(self.overdue_view), name="invoices_invoice_overdue"),
+            *(
+                path(
+                    f"<int:pk>/{action}/",
+                    self.admin_site.admin_view(self.settling_view),
+                    {"action": action},
+                    name=f"invoices_invoice_{action}",
+                )
+                for action in FORMS
             ),
             *super().get_urls(),
         ]
