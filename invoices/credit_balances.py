@@ -37,12 +37,19 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What credits would pay of an invoice that is not final, by grant. `becomes`: what it would become as a grant,
-    being below zero."""
+    """What credits would pay of an invoice that is not final, and by grant."""
 
     amount: Decimal
     drawn: tuple[tuple[CreditGrant, Decimal], ...] = ()
-    becomes: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """A customer's: by currency, the grants that are good now, and what its running invoices would draw."""
+
+    balances: list[Balance]
+    good: list[CreditGrant]
+    previews: dict[int, Preview]
 
 
 def with_left(grants: "QuerySet[CreditGrant]") -> "QuerySet[Any]":
@@ -73,8 +80,19 @@ def pot_of(grant: Any) -> Pot:
 
 def balances_of(customer: Customer, now: datetime) -> list[Balance]:
     """What a customer has, by currency; of each currency that it has or will have something in."""
+    return _balances(grants_with_money([customer.pk]), now)
+
+
+def credits_of(customer: Customer, now: datetime) -> Credits:
+    """Who has no credit costs one question."""
+    grants = list(grants_with_money([customer.pk]))
+    good = [grant for grant in grants if pot_of(grant).is_good_at(now)]
+    return Credits(_balances(grants, now), good, _previews(grants, now))
+
+
+def _balances(grants: Iterable[CreditGrant], now: datetime) -> list[Balance]:
     by_currency: dict[str, list[Pot]] = defaultdict(list)
-    for grant in grants_with_money([customer.pk]):
+    for grant in grants:
         by_currency[grant.currency].append(pot_of(grant))
     found = [_balance(currency, pots, now) for currency, pots in sorted(by_currency.items())]
     return [balance for balance in found if balance.amount or balance.pending]
@@ -124,16 +142,16 @@ def previews_of(customers: Iterable[int], now: datetime) -> dict[int, Preview]:
     Each would be final at the end of its grace time, so credits that expire before then do not count, and those that
     begin before then do; of several invoices the first to be final draws first. Without credits there is nothing.
     """
-    wanted = list(customers)
-    return _previews(wanted, list(grants_with_money(wanted)), now)
+    return _previews(list(grants_with_money(customers)), now)
 
 
-def _previews(wanted: Sequence[int], grants: Sequence[CreditGrant], now: datetime) -> dict[int, Preview]:
+def _previews(grants: Sequence[CreditGrant], now: datetime) -> dict[int, Preview]:
     by_customer: dict[int, list[Pot]] = defaultdict(list)
     for grant in grants:
         by_customer[grant.customer_id].append(pot_of(grant))
-    live = Invoice.objects.filter(customer__in=wanted, status__in=Invoice.LIVE)
-    some = live.filter(customer__in=by_customer) if by_customer else live.none()
+    if not by_customer:
+        return {}
+    some = Invoice.objects.filter(customer__in=by_customer, status__in=Invoice.LIVE)
     named = {grant.pk: grant for grant in grants}
     found: dict[int, Preview] = {}
     for invoice in some.order_by("closes_at", "id").prefetch_related(Prefetch("lines", lines_for_drawing())):
@@ -143,8 +161,7 @@ def _previews(wanted: Sequence[int], grants: Sequence[CreditGrant], now: datetim
         by_customer[invoice.customer_id] = _less(pots, drawn)
         amount = total_of(one.amount for one in drawn)
         found[invoice.pk] = Preview(amount, tuple((named[one.pot], one.amount) for one in drawn))
-    below = live.filter(total__lt=0).values_list("pk", "total")
-    return found | {pk: Preview(ZERO, becomes=total.copy_negate()) for pk, total in below}
+    return found
 
 
 def _less(pots: Sequence[Pot], drawn: Sequence[Drawn]) -> list[Pot]:
@@ -168,7 +185,7 @@ def standings_of(pairs: Iterable[tuple[int, str]], now: datetime) -> dict[tuple[
     customers = list({customer for customer, _ in wanted})
     grants = list(grants_with_money(customers))
     taken: dict[int, list[Decimal]] = defaultdict(list)
-    for preview in _previews(customers, grants, now).values():
+    for preview in _previews(grants, now).values():
         for grant, amount in preview.drawn:
             taken[grant.pk].append(amount.copy_negate())
     left: dict[tuple[int, str], list[Decimal]] = defaultdict(list)

@@ -15,6 +15,7 @@ from meters.models import Customer, UsageVersion
 from meters.periods import Period, local_date, windows
 from meters.words import day_number, days_in, every_words, short_day_words
 from portal.access import visible_invoices
+from portal.credits import CreditPanel, credit_panel
 from portal.lines import ExplainedLines, Identity, Money, combined, explained_lines, identity_of
 from pricing.money import format_money, format_price, minor_units
 
@@ -68,6 +69,7 @@ class Overview:
     last_invoices: list[Invoice]
     recent: list[Invoice]
     freshness: Freshness
+    credits: CreditPanel | None
 
     @property
     def is_of_one_period(self) -> bool:
@@ -105,6 +107,7 @@ def overview_of(customer: Customer, *, now: datetime, recent: int = 3) -> Overvi
         last_invoices=last,
         recent=list(invoices[:recent]),
         freshness=freshness(customer, running, now=now),
+        credits=credit_panel(customer, now=now),
     )
 
 

@@ -150,9 +150,11 @@ def invoice_credits(request: HttpRequest, invoice: Invoice) -> InvoiceCredits | 
         rows = [(grant, format_money(amount, currency)) for grant, amount in drawn]
         total = format_money(invoice.credits_applied, currency)
         return InvoiceCredits(rows, total, is_estimate=False, becomes="") if rows else None
+    if invoice.total < 0:
+        becomes = format_money(invoice.total.copy_negate(), currency)
+        return InvoiceCredits([], "", is_estimate=True, becomes=becomes)
     preview = previews_of([invoice.customer_id], timezone.now()).get(invoice.pk)
-    if preview is None or not (preview.amount or preview.becomes):
+    if preview is None or not preview.amount:
         return None
     rows = [(grant, format_money(amount, currency)) for grant, amount in preview.drawn]
-    becomes = format_money(preview.becomes, currency) if preview.becomes else ""
-    return InvoiceCredits(rows, format_money(preview.amount, currency), is_estimate=True, becomes=becomes)
+    return InvoiceCredits(rows, format_money(preview.amount, currency), is_estimate=True, becomes="")
