@@ -11,6 +11,7 @@ from invoices.addressee import addressee_of
 from invoices.models import Invoice
 from portal.access import PortalRequest, for_customer, visible_invoices, wants_fragment
 from portal.bills import freshness, trials_of
+from portal.credits import invoice_credits
 from portal.lines import explained_lines
 
 PAGE = 12
@@ -30,12 +31,14 @@ def invoice_list(request: PortalRequest) -> HttpResponse:
 def invoice_detail(request: PortalRequest, pk: int) -> HttpResponse:
     invoices = visible_invoices(request.customer).select_related("assignment", "customer__billing_profile")
     invoice = get_object_or_404(invoices.prefetch_related("lines"), pk=pk)
+    now = timezone.now()
     context = {
         "invoice": invoice,
         "addressee": addressee_of(invoice),
         "trial_end": trials_of([invoice]).get(invoice.pk),
         "lines": explained_lines(list(invoice.lines.all())),
-        "freshness": freshness(request.customer, [invoice], now=timezone.now()) if invoice.is_live else None,
+        "freshness": freshness(request.customer, [invoice], now=now) if invoice.is_live else None,
+        "credits": invoice_credits(invoice, now=now),
     }
     if not wants_fragment(request):
         return render(request, "portal/invoice_detail.html", context)
