@@ -39,7 +39,7 @@ class EndpointSerializer(Settable, serializers.ModelSerializer[WebhookEndpoint])
 
     url = serializers.CharField(max_length=LONGEST_URL, help_text="Begins with https://.")
     types = serializers.ListField(
-        child=serializers.ChoiceField(OutboxEvent.Type.values),
+        child=serializers.ChoiceField(OutboxEvent.Type.choices),
         required=False,
         help_text="Which events; none: all of them.",
     )
@@ -156,7 +156,7 @@ class DeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
     """An event to an endpoint."""
 
     message_id = serializers.CharField(source="event.message_id", help_text="The same at every try.")
-    type = serializers.ChoiceField(OutboxEvent.Type.values, source="event.type")
+    type = serializers.ChoiceField(OutboxEvent.Type.choices, source="event.type")
     about = serializers.CharField(help_text="What it is about; of one object they are delivered in their order.")
     endpoint = serializers.IntegerField(source="endpoint_id")
 
