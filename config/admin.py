@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 ORDER = {
     "meters": ["Meter", "Customer", "Event", "VoidRecord", "RejectedEvent", "ApiKey"],
     "pricing": ["Plan", "ProductItem", "AssignmentRule", "Assignment", "AssignmentLog", "Promotion", "TaxRate"],
-    "invoices": ["Invoice", "CreditNote", "BillingPolicy"],
+    "invoices": ["Invoice", "CreditNote", "BillingPolicy", "MailSetting", "Mail", "WebhookEndpoint", "WebhookDelivery"],
     "portal": [],
     "auth": [],
 }

@@ -56,7 +56,7 @@ INGEST_CREATES_CUSTOMERS = env_bool("INGEST_CREATES_CUSTOMERS", True)
 # Requests a second of an API key that has no limit of its own; unset: any number.
 API_RATE_LIMIT = int(os.environ.get("API_RATE_LIMIT") or 0) or None
 # Where people reach this installation, such as https://billing.example; unset: mails have no links.
-PUBLIC_URL = os.environ.get("PUBLIC_URL", "").rstrip("/")
+PUBLIC_URL: str = os.environ.get("PUBLIC_URL", "").rstrip("/")
 # Set by `make run`, and known of its database only: lets `manage.py demo` fill this installation.
 DEMO = env_bool("DEMO", RUNNING.get("DEMO") == "1" and RUNNING.get("DATABASE_URL") == DATABASE_URL)
 # A demo's clock can be put forward (`manage.py advance_clock`).

@@ -1,5 +1,5 @@
 """Staff pages of invoices: to look at and to have computed anew. Only services write them."""
 
-from invoices.admin import backtests, credit_grants, credit_notes, customers, invoices, policy
+from invoices.admin import backtests, credit_grants, credit_notes, customers, invoices, mails, policy, webhooks
 
-__all__ = ["backtests", "credit_grants", "credit_notes", "customers", "invoices", "policy"]
+__all__ = ["backtests", "credit_grants", "credit_notes", "customers", "invoices", "mails", "policy", "webhooks"]
