@@ -1,6 +1,6 @@
 """The locks that every change of an invoice begins with: its customer, then the invoice itself."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from django.db.models import Q
 
@@ -23,10 +23,17 @@ def lock_invoice(invoice_id: int) -> Invoice:
     return locked.get(pk=invoice_id)
 
 
-def lock_live(invoice_ids: Iterable[int], which: Q) -> list[Invoice]:
-    """Those of these invoices that are live, and such, held with their customers; in order of their ids."""
-    ids = list(invoice_ids)
-    concerned = Customer.objects.filter(pk__in=Invoice.objects.filter(pk__in=ids).values("customer"))
-    list(concerned.order_by("pk").select_for_update(no_key=True).values_list("pk"))
-    live = Invoice.objects.filter(which, pk__in=ids, status__in=Invoice.LIVE)
+def lock_customers_of(invoice_ids: Collection[int], *, wait: bool = True) -> set[int]:
+    """Holds the customers of these invoices, in order; where it may not wait, those that nobody else holds. Answers the
+    ids of the invoices whose customers it does not hold then."""
+    of = dict(Invoice.objects.filter(pk__in=invoice_ids).values_list("pk", "customer"))
+    concerned = Customer.objects.filter(pk__in=set(of.values())).order_by("pk")
+    mine = set(concerned.select_for_update(no_key=True, skip_locked=not wait).values_list("pk", flat=True))
+    return {invoice for invoice, customer in of.items() if customer not in mine}
+
+
+def lock_live(invoice_ids: Collection[int], which: Q | None = None) -> list[Invoice]:
+    """Those of these invoices that are live, and such, in order of their ids. Their customers are held already: a
+    statement of its own sees what was committed while that was waited for."""
+    live = Invoice.objects.filter(which or Q(), pk__in=invoice_ids, status__in=Invoice.LIVE)
     return list(live.order_by("pk").select_for_update(of=("self",)).select_related(*PARTS))

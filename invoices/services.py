@@ -18,7 +18,7 @@ from invoices.at_once import open_correction, take_back
 from invoices.corrections import Pending, tell_corrected, waiting_for_no_invoice
 from invoices.due import stale
 from invoices.final_terms import terms_to_keep
-from invoices.locking import PARTS, lock_customer, lock_invoice, lock_live
+from invoices.locking import PARTS, lock_customer, lock_customers_of, lock_invoice, lock_live
 from invoices.models import Invoice, InvoiceEvent
 from invoices.numbering import next_number
 from invoices.policy import due_date, grace_time, needs_approval
@@ -200,14 +200,23 @@ def recalculate(invoice_id: int, *, now: datetime | None = None) -> bool:
 
 
 @transaction.atomic
-def recalculate_many(invoice_ids: Iterable[int], *, now: datetime | None = None, stale_only: bool = False) -> set[int]:
+def recalculate_many(invoice_ids: Iterable[int], *, now: datetime | None = None) -> set[int]:
     """Computes those of these invoices that are live anew, in as many statements as one; answers the ids of those whose
-    lines changed. All or none: raises what computing one of them raises.
+    lines changed. All or none: raises what computing one of them raises."""
+    ids = list(invoice_ids)
+    lock_customers_of(ids)
+    return rewrite(lock_live(ids), now or timezone.now())
 
-    `stale_only` leaves out what somebody else has brought up to date since the ids were found.
-    """
+
+@transaction.atomic
+def recalculate_stale(invoice_ids: Iterable[int], *, now: datetime | None = None, wait: bool = True) -> list[int]:
+    """Like `recalculate_many`, but leaves out what somebody else has brought up to date since the ids were found; and
+    unless it may wait, also those whose customers somebody holds at the moment, whose ids it answers."""
     now = now or timezone.now()
-    return rewrite(lock_live(invoice_ids, stale(now) if stale_only else Q()), now)
+    ids = list(invoice_ids)
+    held = lock_customers_of(ids, wait=wait)
+    rewrite(lock_live([one for one in ids if one not in held], stale(now)), now)
+    return [one for one in ids if one in held]
 
 
 def _recalculate(invoice: Invoice, now: datetime) -> bool:

@@ -30,9 +30,7 @@ def sweep() -> None:
     taken_up()
     _each(onboard, pending_customers(BATCH))
     _each(services.rerate, due.late_customers(BATCH))
-    stale = due.stale_invoices(BATCH)
-    for first in range(0, len(stale), CHUNK):
-        _recalculate(stale[first : first + CHUNK])
+    bring_up_to_date(due.stale_invoices(BATCH))
 
 
 @shared_task
@@ -43,17 +41,29 @@ def close_periods() -> None:
     _each(services.close, due.due_invoices(now, BATCH))
 
 
-def _recalculate(invoices: Sequence[int]) -> None:
-    """Computes a chunk anew; of one that fails each half for itself, so that a bad invoice holds up none but itself."""
+def bring_up_to_date(invoices: Sequence[int]) -> None:
+    """Computes stale invoices anew, chunk by chunk. What another worker is at it leaves to that one, and looks after it
+    at the end."""
+    left = [one for chunk in _chunks(invoices) for one in _recalculate(chunk, wait=False)]
+    for chunk in _chunks(left):
+        _recalculate(chunk, wait=True)
+
+
+def _chunks(invoices: Sequence[int]) -> list[Sequence[int]]:
+    return [invoices[first : first + CHUNK] for first in range(0, len(invoices), CHUNK)]
+
+
+def _recalculate(invoices: Sequence[int], *, wait: bool) -> list[int]:
+    """Computes a chunk anew, and answers what it left to others; of one that fails it computes each half for itself, so
+    that a bad invoice holds up none but itself."""
     try:
-        services.recalculate_many(invoices, stale_only=True)
+        return services.recalculate_stale(invoices, wait=wait)
     except Exception:
         if len(invoices) == 1:
             logger.exception("recalculation failed for invoice %s", invoices[0])
-            return
+            return []
         middle = len(invoices) // 2
-        _recalculate(invoices[:middle])
-        _recalculate(invoices[middle:])
+        return [*_recalculate(invoices[:middle], wait=wait), *_recalculate(invoices[middle:], wait=wait)]
 
 
 def _each(service: Callable[[Thing], object], things: Iterable[Thing], *, seconds: int | None = None) -> None:

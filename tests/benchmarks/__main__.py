@@ -19,14 +19,17 @@ def main() -> None:
 
     from meters.keys import create_api_key
     from meters.models import Customer, Event
-    from tests.benchmarks import backtest, charges, dataset, hot, ingest, reads, report, servers
+    from tests.benchmarks import backtest, charges, dataset, fresh, hot, ingest, month, reads, report, servers
 
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--events", type=int, default=1_000_000, help="that are there beforehand")
-    parser.add_argument("--only", choices=["ingest", "hot", "reads", "charges", "backtest"], help="one part")
-    parser.add_argument("--customers", type=int, default=dataset.CUSTOMERS, help="of the backtest")
+    parser.add_argument(
+        "--only", choices=["ingest", "hot", "reads", "charges", "backtest", "fresh", "month"], help="one part"
+    )
+    parser.add_argument("--customers", type=int, default=dataset.CUSTOMERS, help="of the backtest and the month")
+    parser.add_argument("--fresh-customers", type=int, default=fresh.CUSTOMERS, help="that send an event a second each")
     parser.add_argument("--write", action="store_true", help="add the result to docs/benchmarks.md")
     options = parser.parse_args()
 
@@ -53,6 +56,10 @@ def main() -> None:
         result.charges = charges.measure()
     if options.only in (None, "backtest"):
         result.backtest = backtest.measure(meter, options.customers, say)
+    if options.only in (None, "month"):
+        result.month = month.measure(meter, options.customers, say)
+    if options.only in (None, "fresh"):
+        result.fresh = fresh.measure(meter, options.fresh_customers, options.seconds, say)
     text = result.text()
     print(text)
     if options.write:

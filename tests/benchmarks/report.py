@@ -11,7 +11,9 @@ from django.db import connection
 
 from tests.benchmarks.backtest import Measured as Backtested
 from tests.benchmarks.charges import Charges
+from tests.benchmarks.fresh import Measured as Fresh
 from tests.benchmarks.ingest import Measured, Workload
+from tests.benchmarks.month import Measured as Month
 from tests.benchmarks.reads import Read
 from tests.benchmarks.servers import BASE_DIR, COPY_BATCH
 
@@ -39,6 +41,8 @@ class Report:
     reads: list[Read] = field(default_factory=list)
     charges: list[Charges] = field(default_factory=list)
     backtest: Backtested | None = None
+    month: Month | None = None
+    fresh: Fresh | None = None
 
     def text(self) -> str:
         lines = [f"## {self.events / 1e6:,.1f} million events, {datetime.now(UTC):%Y-%m-%d}", "", machine(), ""]
@@ -86,6 +90,25 @@ class Report:
                 "",
                 f"A backtest of {done.customers:,} customers x {done.months} months, by one worker:"
                 f" {done.seconds:,.1f} s (bar: {done.limit:,.0f}).",
+            ]
+        if self.month:
+            month = self.month
+            lines += [
+                "",
+                f"The open invoices of {month.customers:,} customers computed from scratch, {month.lines:,} lines, in"
+                f" {month.processes} processes: {month.seconds:,.1f} s (bar: {month.limit:,.0f}). A chunk of"
+                f" {month.chunk:,} takes {month.statements} statements, one alone {month.statements_of_one}.",
+            ]
+        if self.fresh:
+            fresh = self.fresh
+            lines += [
+                "",
+                f"{fresh.events:,} events of {fresh.customers:,} customers at {fresh.rate:,.0f} a second, one worker."
+                f" Seconds from the answer to the open invoice that has the event (bar: p99 below {fresh.limit:g}):",
+                "",
+                "| p10 | p50 | p90 | p99 | worst |",
+                "|--:|--:|--:|--:|--:|",
+                "| " + " | ".join(f"{fresh.at(share):.2f}" for share in (0.1, 0.5, 0.9, 0.99, 1)) + " |",
             ]
         return "\n".join(lines) + "\n"
 
