@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from invoices.admin.corrections_panel import MadeUp, Row, correction_rows, made_up_for
 from invoices.explained import CORRECTIONS, TAXES, facts_of, is_usage, notes_of, opens, parts_of, rate_text_of, rows_of
 from invoices.models import Invoice, InvoiceEvent, InvoiceLine
 from meters.admin.base import instant
-from pricing.explain import Row
+from pricing.explain import Row as StepRow
 from pricing.money import format_money, format_quantity
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S*[+-]\d\d:\d\d", re.ASCII)
@@ -28,7 +29,7 @@ class ExplainedLine:
     quantity: str
     amount: str
     rate: Sequence[str] = ()
-    steps: Sequence[Row] = ()
+    steps: Sequence[StepRow] = ()
     notes: Sequence[str] = ()
     facts: Sequence[str] = ()
 
@@ -48,22 +49,27 @@ class ExplainedLine:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The lines that sum up to the subtotal, and the taxes."""
+    """The lines that sum up to the subtotal, and the taxes; and what has changed since, of a final one."""
 
     charges: list[ExplainedLine]
     taxes: list[ExplainedLine]
     subtotal: str
     total: str
+    corrections: list[Row]
+    made_up: list[MadeUp]
 
 
 def page_of(invoice: Invoice) -> Page:
     lines = list(invoice.lines.all())
     explained = [_explained(line, part, invoice.currency) for line, part in zip(lines, parts_of(lines), strict=True)]
+    corrections = correction_rows(invoice)
     return Page(
         charges=[one for one in explained if one.line.kind not in TAXES],
         taxes=[one for one in explained if one.line.kind in TAXES],
         subtotal=format_money(invoice.subtotal, invoice.currency),
         total=format_money(invoice.total, invoice.currency),
+        corrections=corrections,
+        made_up=list(made_up_for(invoice)) if corrections else [],
     )
 
 
