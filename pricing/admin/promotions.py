@@ -15,8 +15,8 @@ from meters.admin.fields import NumberField
 from pricing.admin.applied_promotions import apply_page, end_page
 from pricing.admin.order_column import InOrder
 from pricing.admin.promotion_words import applied_chip, limit_words, offer_chip, what_words
-from pricing.models import Promotion
-from pricing.promotions import save_promotion
+from pricing.models import Promotion, account_currency
+from pricing.promotions import promotion_faults, save_promotion
 
 FIELDS = [
     *("key", "name", "code", "kind", "percent", "amount", "currency", "product_items"),
@@ -32,11 +32,35 @@ class PromotionForm(ServiceForm):
         label="At most, in all", help_text="What one customer gets off, over all periods. Empty: no limit."
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # A lower-case one, or one with blanks around it, is meant as well.
+        self.fields["currency"] = forms.CharField(
+            required=False,
+            max_length=20,
+            help_text="Of the amount and the cap; invoices in others get nothing off.",
+        )
+        self.fields["periods"].help_text = "How many of a plan's periods get it. Empty: all of them, without end."
+        if not self.instance.pk:
+            self.initial.setdefault("currency", account_currency())
+
+    def clean(self) -> dict[str, Any] | None:
+        """Where a field is no good in itself, the service is not asked: tells what else is wrong all the same."""
+        data = super().clean()
+        if self.errors and "kind" in self.cleaned_data and not self.instance.pk:
+            for name, texts in promotion_faults(self._changes()).items():
+                if name in self.fields and name not in self.errors:
+                    self.add_error(name, texts)
+        return data
+
     def call_service(self) -> Promotion:
+        return save_promotion(self.instance if self.instance.pk else None, changes=self._changes())
+
+    def _changes(self) -> dict[str, Any]:
         data = {name: self.cleaned_data[name] for name in FIELDS if name in self.cleaned_data}
         # Only the field of the chosen kind counts: what is left in the other was never meant.
-        data["amount" if data["kind"] == Promotion.Kind.PERCENT else "percent"] = None
-        return save_promotion(self.instance if self.instance.pk else None, changes=data)
+        data["amount" if data.get("kind") == Promotion.Kind.PERCENT else "percent"] = None
+        return data
 
     def _save_m2m(self) -> None:
         """Written by the service already."""

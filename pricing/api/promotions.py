@@ -23,6 +23,12 @@ class PromotionSerializer(Settable, serializers.ModelSerializer[Promotion]):
 
     percent = NumberField(required=False, allow_null=True, help_text="Off; of the kind percent.")
     amount = NumberField(required=False, allow_null=True, help_text="Off in each period; of the kind amount.")
+    currency = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=20,
+        help_text="Of the amount and the cap, such as EUR; invoices in others get nothing off.",
+    )
     cap = NumberField(required=False, allow_null=True, help_text="What a customer gets off in all, at most.")
     product_items = ItemByKey(
         many=True,
@@ -57,6 +63,8 @@ class PromotionSerializer(Settable, serializers.ModelSerializer[Promotion]):
         return key
 
     def create(self, validated_data: dict[str, Any]) -> Promotion:
+        if "kind" not in validated_data and validated_data.get("percent") is None and validated_data.get("amount"):
+            validated_data["kind"] = Promotion.Kind.AMOUNT
         return save_promotion(changes=validated_data)
 
     def update(self, instance: Promotion, validated_data: dict[str, Any]) -> Promotion:

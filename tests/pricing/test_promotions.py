@@ -43,6 +43,28 @@ class TestSaving:
         save_promotion(promotion, changes={"product_items": []})
         assert not promotion.product_items.exists()
 
+    def test_a_currency_is_taken_in_small_letters(self) -> None:
+        made = save_promotion(changes=VOUCHER | {"currency": " eur "})
+        assert made.currency == "EUR"
+
+    def test_all_faults_are_told_at_once(self) -> None:
+        with pytest.raises(ValidationError) as error:
+            save_promotion(changes={"key": "two words", "name": "", "kind": "amount", "amount": "x", "cap": "0"})
+        assert refused(error) == ["amount", "cap", "currency", "key", "name"]
+
+    @pytest.mark.parametrize(
+        ("changes", "field", "said"),
+        [
+            ({}, "percent", "Say what is off"),
+            ({"kind": "amount"}, "amount", "Say what is off"),
+            ({"percent": "5", "amount": "5", "currency": "EUR"}, "amount", "not both"),
+        ],
+    )
+    def test_neither_and_both_of_percent_and_amount(self, changes: dict[str, Any], field: str, said: str) -> None:
+        with pytest.raises(ValidationError, match=said) as error:
+            save_promotion(changes={"key": "a", "name": "A"} | changes)
+        assert refused(error) == [field]
+
     @pytest.mark.parametrize(
         ("field", "changes"),
         [
@@ -56,7 +78,7 @@ class TestSaving:
             ("percent", {"kind": "amount", "amount": "5", "currency": "EUR"}),
             ("currency", {"kind": "amount", "percent": None, "amount": "5"}),
             ("currency", {"cap": "5"}),
-            ("currency", {"cap": "5", "currency": "eur"}),
+            ("currency", {"cap": "5", "currency": "eurx"}),
             ("cap", {"cap": "0", "currency": "EUR"}),
             ("cap", {"cap": "-1", "currency": "EUR"}),
             ("periods", {"periods": 0}),
