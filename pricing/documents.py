@@ -14,7 +14,7 @@ from django.db import transaction
 from meters.aggregation import plain
 from meters.models import Customer
 from pricing.differences import CHANGED, Difference, differences
-from pricing.document_reading import PlanDocument, at, read_document
+from pricing.document_reading import Faults, PlanDocument, at, read_document
 from pricing.drafts import restore
 from pricing.inputs import check_row
 from pricing.models import Fee, Plan, PlanVersion, Rate
@@ -138,14 +138,13 @@ def _make_private(wanted: PlanDocument) -> Plan:
 
 
 def _fill(draft: PlanVersion, wanted: PlanDocument) -> None:
-    """Makes a draft what a document says. Of a private plan's only what is the customer's own."""
-    private = draft.plan.is_private
-    if private:
-        if left_out := [name for name in draft.overridden_terms if name not in wanted.terms]:
-            drop_own_terms(draft, *left_out)
-        set_terms(draft, **wanted.terms)
-    else:
-        set_terms(draft, **wanted.default_terms, **wanted.terms)
+    """Makes a draft what a document says. Of a private plan's only what is the customer's own. Raises ValidationError
+    with the faults of all its terms, rates and fees."""
+    private, faults = draft.plan.is_private, Faults()
+    if private and (left_out := [name for name in draft.overridden_terms if name not in wanted.terms]):
+        drop_own_terms(draft, *left_out)
+    with faults.collected():
+        set_terms(draft, **({} if private else wanted.default_terms), **wanted.terms)
     rates = {rate_key(rate.item.pk, rate.where) for rate in wanted.rates}
     fees = {fee["key"] for fee in wanted.fees}
     rows: list[Rate | Fee] = [*draft.rates.select_related("product_item"), *draft.fees.all()]
@@ -153,13 +152,14 @@ def _fill(draft: PlanVersion, wanted: PlanDocument) -> None:
         if key_of(row) not in rates | fees and (row.is_override or not private):
             restore(row)
     for index, rate in enumerate(wanted.rates):
-        with at(f"rates[{index}]", {"model": "parameters.model"}):
+        with faults.collected(), at(f"rates[{index}]", {"model": "parameters.model"}):
             set_rate(
                 draft, product_item=rate.item, parameters=rate.parameters, where=rate.where, prorated=rate.prorated
             )
     for index, fee in enumerate(wanted.fees):
-        with at(f"fees[{index}]"):
+        with faults.collected(), at(f"fees[{index}]"):
             set_fee(draft, **fee)
+    faults.raise_if_any()
     _order_as_said(draft, [rate_key(rate.item.pk, rate.where) for rate in wanted.rates])
 
 

@@ -369,3 +369,23 @@ def test_a_plan_that_two_documents_make_at_once_is_one_plan() -> None:
     make_meter("ApiCalls", dimensions=["region"])
     assert race(*[partial(apply_plan, document(), activate=True)] * 3) == []
     assert Plan.objects.get().versions.get().status == PlanVersion.Status.ACTIVE
+
+
+@pytest.mark.django_db
+def test_all_faults_of_prices_fees_and_terms_are_told_at_once() -> None:
+    make_meter()
+    document = {
+        "key": "New",
+        "trial_days": 5000,
+        "rates": [{"product_item": "ApiCalls", "parameters": {"model": "per_unit", "unit_price": "x"}}],
+        "fees": [
+            {"key": "a", "name": "A", "amount": "x"},
+            {"key": "b", "name": "B", "amount": "1"},
+            {"key": "c", "name": "C"},
+        ],
+    }
+    with pytest.raises(ValidationError) as error:
+        apply_plan(document)
+    paths = {"trial_days", "rates[0].parameters.unit_price", "fees[0].amount", "fees[2].amount"}
+    assert set(error.value.message_dict) == paths
+    assert not Plan.objects.exists()
