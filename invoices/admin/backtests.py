@@ -68,6 +68,7 @@ class BacktestAdmin(ReadOnly, ModelAdmin[Backtest]):
         backtest = self.get_object(request, object_id)
         context: dict[str, Any] = {"title": "Backtest"}
         if backtest is not None:
+            context |= {"title": f"Backtest of {backtest.version}", "subtitle": None}
             context["result"] = result_of(backtest, request.GET)
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 

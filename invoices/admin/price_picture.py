@@ -9,7 +9,7 @@ from itertools import groupby
 from invoices.plan_estimates import rate_for
 from invoices.pricing_of import PricedVersion
 from pricing.curve_chart import Asked, CurveChart, CurveRow, NamedCurve, curve_chart, curve_rows
-from pricing.curves import Curve, cliff_words, price_curve, telling_span
+from pricing.curves import cliff_words, price_curve, telling_span
 from pricing.models import PlanVersion, ProductItem
 from pricing.money import format_money, format_quantity, minor_units
 from pricing.rates import Rate, charge, needs_events
@@ -39,6 +39,14 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class TypedQuantity:
+    """A quantity that was asked for, with the single events that it is made of where a rate prices these."""
+
+    quantity: Decimal
+    events: tuple[Decimal, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """Curves in one currency. `cliffs` and `notes` are sentences; `more_rows` says how many the table leaves out."""
 
@@ -56,10 +64,13 @@ def pictures_of(
     item: ProductItem,
     dimensions: Mapping[str, str],
     *,
-    asked: Sequence[Decimal],
+    asked: Sequence[TypedQuantity],
     event_size: Decimal | None,
 ) -> list[Picture]:
-    """One picture for all versions in the same currency; none for versions that do not price the item."""
+    """One picture for all versions in the same currency; none for versions that do not price the item.
+
+    The lines of a rate that prices single events are for events of `event_size`, the dots for those that were typed.
+    """
     rates = [
         (version, rate.rate) for version in versions if (rate := rate_for(version.priced, item, dimensions)) is not None
     ]
@@ -74,12 +85,12 @@ def _currency(priced: tuple[Version, Rate]) -> str:
     return priced[0].currency
 
 
-def _up_to(rates: Sequence[Rate], asked: Sequence[Decimal], event_size: Decimal | None) -> Decimal:
+def _up_to(rates: Sequence[Rate], asked: Sequence[TypedQuantity], event_size: Decimal | None) -> Decimal:
     spans = [
         event_size * TYPICAL_EVENTS if event_size is not None and needs_events(rate) else telling_span(rate)
         for rate in rates
     ]
-    return max([*spans, *(EXACT.multiply(quantity, Decimal("1.1")) for quantity in asked)], default=Decimal(1))
+    return max([*spans, *(EXACT.multiply(one.quantity, Decimal("1.1")) for one in asked)], default=Decimal(1))
 
 
 def _picture(
@@ -87,7 +98,7 @@ def _picture(
     rates: Sequence[tuple[Version, Rate]],
     item: ProductItem,
     up_to: Decimal,
-    asked: Sequence[Decimal],
+    asked: Sequence[TypedQuantity],
     event_size: Decimal | None,
 ) -> Picture:
     sizes = [event_size if needs_events(rate) else None for _, rate in rates]
@@ -95,10 +106,10 @@ def _picture(
     named = [NamedCurve(version.name, version.series, curve) for (version, _), curve in zip(rates, curves, strict=True)]
     money = partial(format_money, currency=currency)
     marks = [
-        Asked(version.series, quantity, _amount(rate, curve, quantity))
+        Asked(version.series, one.quantity, charge(rate, one.quantity, one.events).amount)
         for (version, rate), curve in zip(rates, curves, strict=True)
-        for quantity in asked
-        if quantity <= curve.up_to
+        for one in asked
+        if one.quantity <= curve.up_to and (one.events is not None or not needs_events(rate))
     ]
     unit = item.meter.unit or "units"
     rows, more_rows = curve_rows(curves, money_words=money)
@@ -110,6 +121,8 @@ def _picture(
         notes.append("Blocks and tiers that are too fine for the picture are drawn as lines.")
     if event_size is not None and any(sizes):
         notes.append(f"Drawn for events of {format_quantity(event_size)} {unit} each.")
+        if any(one.events and one.events[0] != event_size for one in asked):
+            notes.append("The dots are for the events that you typed, so they lie beside a line of other events.")
     return Picture(
         chart=curve_chart(
             named, up_to=up_to, asked=marks, money_words=money, least_step=Decimal(1).scaleb(-minor_units(currency))
@@ -121,10 +134,3 @@ def _picture(
         rows=rows,
         more_rows=more_rows,
     )
-
-
-def _amount(rate: Rate, curve: Curve, quantity: Decimal) -> Decimal:
-    if not needs_events(rate):
-        return charge(rate, quantity).amount
-    point = curve.at(quantity)
-    return point.amount if point else Decimal(0)

@@ -12,7 +12,7 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from invoices.admin.price_picture import Picture, Version, pictures_of
+from invoices.admin.price_picture import Picture, TypedQuantity, Version, pictures_of
 from invoices.computing import product_items
 from invoices.explained import parts_of, rows_of
 from invoices.models import InvoiceLine
@@ -79,8 +79,7 @@ class TryForm(forms.Form):
         super().__init__(data)
         self.typed, self.fees = typed, fees
         for one in typed:
-            hint = f"Of {one.item.meter.unit}" if one.item.meter.unit else ""
-            self.fields[one.name] = NumbersField(one.label, hint)
+            self.fields[one.name] = NumbersField(one.label, f"In {one.item.meter.unit or 'units'}, such as 1000 20000")
             if one.by_events:
                 self.fields[f"n{one.name}"] = forms.IntegerField(
                     label=f"In how many events ({one.label})",
@@ -90,7 +89,7 @@ class TryForm(forms.Form):
                     widget=forms.NumberInput(attrs={"class": "number-input"}),
                 )
         for fee in fees:
-            self.fields[f"f-{fee.key}"] = NumbersField(fee.name, f"Of {fee.unit}")
+            self.fields[f"f-{fee.key}"] = NumbersField(fee.name, f"In {fee.unit}")
         if once:
             self.fields["first"] = forms.BooleanField(label="First period: with one-time fees", required=False)
         if len(typed) > 1:
@@ -102,6 +101,10 @@ class TryForm(forms.Form):
         """How many sets of quantities were typed."""
         sizes = [len(value) for value in self.cleaned_data.values() if isinstance(value, list)]
         return min(max(sizes, default=0), MOST_TRIED)
+
+    def varies(self, name: str) -> bool:
+        """Whether a field has another quantity in each column."""
+        return len(self.cleaned_data.get(name) or []) > 1
 
     def number(self, name: str, column: int) -> Decimal | None:
         """The quantity of a column; a field with fewer quantities goes on with its last."""
@@ -136,7 +139,14 @@ class NumbersField(forms.CharField):
         try:
             return [read_number(text, "") for text in texts]
         except RateError as error:
-            raise forms.ValidationError(f"{error.message[:1].upper()}{error.message[1:]}.") from None
+            raise forms.ValidationError(_worded(error.message)) from None
+
+
+def _worded(message: str) -> str:
+    """What is said to programs, in the words of a form."""
+    if "written as text" in message:
+        return "This is a number, such as 12.5; several have blanks between them."
+    return f"This {message}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,18 +212,22 @@ def _typed(versions: Sequence[Version]) -> list[Typed]:
 
 def _tried(versions: Sequence[Version], form: TryForm, column: int) -> Tried:
     usage, words = [], []
+    # Of several columns each says what is another one in it; what all have is said of each of them only once.
+    several = form.columns() > 1
     for one in form.typed:
         quantity = form.number(one.name, column)
         if quantity is not None:
             usage.append(TypedUsage(one.item, quantity, one.dimensions, form.events(one, quantity)))
             counted = f"{format_quantity(quantity)} {one.item.meter.unit or 'units'}"
-            words.append(counted if len(form.typed) == 1 else f"{one.label}: {counted}")
+            if not several or form.varies(one.name):
+                words.append(counted if len(form.typed) == 1 else f"{one.label}: {counted}")
     fees = {}
     for fee in form.fees:
         quantity = form.number(f"f-{fee.key}", column)
         if quantity is not None:
             fees[fee.key] = quantity
-            words.append(f"{format_quantity(quantity)} {fee.unit}")
+            if not several or form.varies(f"f-{fee.key}"):
+                words.append(f"{format_quantity(quantity)} {fee.unit}")
     made = [
         estimate(version.priced, usage, fee_quantities=fees, is_first_period=form.cleaned_data.get("first", False))
         for version in versions
@@ -253,5 +267,8 @@ def _pictures(versions: Sequence[Version], one: Typed, form: TryForm | None) -> 
         quantity = next(iter(quantities), Decimal(0))
         events = form.events(one, quantity) if form and quantity else None
         size = events[0] if events and events[0] else Decimal(100)
-    asked = sorted(set(itertools.islice(quantities, MOST_TRIED)))
+    asked = [
+        TypedQuantity(quantity, form.events(one, quantity) if form else None)
+        for quantity in sorted(set(itertools.islice(quantities, MOST_TRIED)))
+    ]
     return pictures_of(versions, one.item, one.dimensions, asked=asked, event_size=size)
