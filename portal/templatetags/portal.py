@@ -1,16 +1,20 @@
 """How templates write money, quantities and times. Every figure goes through `pricing.money`."""
 
 import json
+from datetime import date as calendar_day
 from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from django import template
 from django.conf import settings
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from invoices import states
 from invoices.models import Invoice
+from invoices.states import MoneyState
 from meters import words
 from meters.periods import Period, local_date
 from pricing.money import format_money, format_quantity
@@ -26,6 +30,22 @@ def company_name() -> str:
 @register.filter
 def money(amount: Decimal, currency: str) -> str:
     return format_money(amount, currency)
+
+
+@register.filter
+def owed_back(due: Decimal, currency: str) -> str:
+    """What an amount below zero is to who is paid back."""
+    return format_money(due.copy_negate(), currency)
+
+
+@register.simple_tag
+def money_state(invoice: Invoice) -> MoneyState:
+    return states.money_state(invoice, local_date(timezone.now(), invoice.zone))
+
+
+@register.filter
+def day(date: calendar_day) -> str:
+    return words.day_words(date)
 
 
 @register.filter

@@ -13,6 +13,7 @@ from portal.access import PortalRequest, for_customer, visible_invoices, wants_f
 from portal.bills import freshness, trials_of
 from portal.credits import invoice_credits
 from portal.lines import explained_lines
+from portal.settling import settled_of
 
 PAGE = 12
 
@@ -29,7 +30,7 @@ def invoice_list(request: PortalRequest) -> HttpResponse:
 @require_safe
 @for_customer
 def invoice_detail(request: PortalRequest, pk: int) -> HttpResponse:
-    invoices = visible_invoices(request.customer).select_related("assignment", "customer__billing_profile")
+    invoices = visible_invoices(request.customer).select_related("assignment", "customer__billing_profile", "replaces")
     invoice = get_object_or_404(invoices.prefetch_related("lines"), pk=pk)
     now = timezone.now()
     context = {
@@ -39,6 +40,7 @@ def invoice_detail(request: PortalRequest, pk: int) -> HttpResponse:
         "lines": explained_lines(list(invoice.lines.all())),
         "freshness": freshness(request.customer, [invoice], now=now) if invoice.is_live else None,
         "credits": invoice_credits(invoice, now=now),
+        "settled": settled_of(invoice),
     }
     if not wants_fragment(request):
         return render(request, "portal/invoice_detail.html", context)

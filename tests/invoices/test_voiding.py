@@ -17,6 +17,7 @@ from invoices.services import close, open_invoices
 from invoices.voiding import preview_void, reissue, void_invoice
 from pricing.assignments import end
 from tests.factories import make_customer, put_on, send
+from tests.invoices.prepaid import check_ledger, prepaid
 from tests.invoices.settled import DECEMBER, MID_NOVEMBER, finalize, fresh, lines_of, make_bill, make_plan_of_two
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("november")]
@@ -141,6 +142,39 @@ class TestVoid:
         Invoice.objects.filter(pk=live.pk).update(is_stale=False)
         void(bill)
         assert fresh(live).is_stale
+
+
+class TestWithCredits:
+    @pytest.fixture
+    def bill(self, november: None, db: None) -> Invoice:
+        """Of 103.50, of which prepaid credits have paid 60."""
+        put_on(made := make_customer("prepaid"), make_plan_of_two(), date(2026, 11, 1))
+        send("prepaid", "ApiCalls", 100, time=MID_NOVEMBER, now=MID_NOVEMBER)
+        send("prepaid", "Storage", 7, time=MID_NOVEMBER, now=MID_NOVEMBER)
+        prepaid(made, "60")
+        made_final = finalize(made)
+        assert (made_final.credits_applied, made_final.payment_status) == (60, Invoice.PaymentStatus.PARTLY)
+        return made_final
+
+    def test_void_gives_back_what_it_drew(self, bill: Invoice) -> None:
+        record_payment(bill.pk, amount=Decimal("43.50"), actor="bank", now=DECEMBER)
+        void(bill)
+        bill = fresh(bill)
+        assert (bill.credits_applied, bill.credited, bill.amount_due) == (0, bill.total, Decimal("-43.50"))
+        check_ledger()
+
+    def test_another_one_draws_them_again(self, bill: Invoice) -> None:
+        new = close(again(bill).pk, now=DECEMBER)
+        assert (fresh(new).credits_applied, fresh(new).amount_due) == (60, Decimal("43.50"))
+        assert fresh(bill).credits_applied == 0
+        check_ledger()
+
+    def test_a_credit_note_gives_back_what_is_beyond_the_rest(self, bill: Invoice) -> None:
+        issue_credit_note(bill.pk, reason="So", amounts={1: Decimal("50")}, now=DECEMBER)
+        bill = fresh(bill)
+        assert (bill.credits_applied, bill.amount_due) == (Decimal("53.50"), 0)
+        assert bill.payment_status == Invoice.PaymentStatus.PAID
+        check_ledger()
 
 
 class TestReissue:

@@ -102,7 +102,9 @@ def test_a_final_invoice_stays_as_it_was_printed(person: Client, hooli: Customer
     set_billing_profile(hooli, legal_name="Another", address="Elsewhere", tax_id="", tax_note="", tax_exempt=True)
     page = text(person, f"/invoices/{full.pk}/")
     assert "Billed to Hooli Ltd 1 Road <Town> Tax ID GB1" in page
-    assert page.rstrip().endswith("Subtotal $120.00 VAT 20% of $120.00 $24.00 Total $144.00 Thank you.")
+    assert page.rstrip().endswith(
+        "Subtotal $120.00 VAT 20% of $120.00 $24.00 Total $144.00 Left to pay by 16 Dec 2026 $144.00 Thank you."
+    )
 
 
 def test_the_overview_tells_now_and_ahead_line_by_line(person: Client, full: Invoice) -> None:

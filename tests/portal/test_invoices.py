@@ -18,7 +18,7 @@ HTMX = {"HX-Request": "true"}
 def test_the_list_has_the_running_one_first_as_an_estimate(owner: Client, october: Invoice) -> None:
     page = text(owner, "/invoices/")
     assert "Running , 1–30 Nov 2026 1–30 Nov 2026 Growth Estimate $40.00" in page
-    assert f"{october.number} , 1–31 Oct 2026 1–31 Oct 2026 Growth Final $5.00" in page
+    assert f"{october.number} , 1–31 Oct 2026 1–31 Oct 2026 Growth Due 2 Dec 2026 $5.00" in page
     assert page.index("Running ,") < page.index(october.number)
 
 
@@ -32,7 +32,7 @@ def test_a_final_invoice_is_a_document(owner: Client, october: Invoice) -> None:
     assert "Billed to Acme Corp Period 1–31 Oct 2026 (UTC) Plan Growth version 1 Currency USD" in page
     assert "API calls 6,000 calls $5.00" in page
     assert "Blocks of 1,000 1,000 calls = 1 block x $5.00 $5.00" in page
-    assert page.rstrip().endswith("Total $5.00")
+    assert page.rstrip().endswith("Total $5.00 Left to pay by 2 Dec 2026 $5.00")
     assert "Estimate" not in page
 
 
