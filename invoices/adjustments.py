@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -44,20 +45,32 @@ def subjects_of(invoices: Sequence[Invoice]) -> list[Subject]:
     ]
 
 
-def promotions_of(invoice: Invoice) -> tuple[PromotionTerms, ...]:
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """Invoices that would have been, and the ids of those that were in their time: the periods of a promotion are
+    counted as if the first were there in place of the others, and as if it had been given before all of them."""
+
+    invoices: Sequence[Invoice] = ()
+    instead_of: frozenset[int] = frozenset()
+
+
+NOTHING_TRIED = Tried()
+
+
+def promotions_of(invoice: Invoice, tried: Tried = NOTHING_TRIED) -> tuple[PromotionTerms, ...]:
     """The promotions that the invoice gets, in the order in which they are taken off.
 
     Its period has a day of the applied promotion; an amount or a cap is in its currency; and it is one of the first
-    periods of its assignment that have it, where only some do. Of a cap there is left what other invoices have not
-    taken: those for earlier periods, and final ones, with their corrections.
+    periods of its assignment that could get it, where only some do. Of a cap there is left what other invoices in its
+    currency have not taken: those for earlier periods, and final ones, with their corrections.
     """
-    (promotions,) = promotions_of_all([invoice])
+    (promotions,) = promotions_of_all([invoice], tried)
     return promotions
 
 
-def promotions_of_all(invoices: Sequence[Invoice]) -> list[tuple[PromotionTerms, ...]]:
+def promotions_of_all(invoices: Sequence[Invoice], tried: Tried = NOTHING_TRIED) -> list[tuple[PromotionTerms, ...]]:
     """What `promotions_of` answers for each of these invoices, in order, in as many statements as for one."""
-    found = applied_to(invoices)
+    found = applied_to(invoices, tried)
     taken = Taken({one.pk for some in found for one in some if one.promotion.cap is not None})
     return [
         tuple(
@@ -75,7 +88,7 @@ def promotions_of_all(invoices: Sequence[Invoice]) -> list[tuple[PromotionTerms,
     ]
 
 
-def applied_to(invoices: Sequence[Invoice]) -> list[list[AppliedPromotion]]:
+def applied_to(invoices: Sequence[Invoice], tried: Tried = NOTHING_TRIED) -> list[list[AppliedPromotion]]:
     """The applied promotions that each of these invoices gets, in the order in which they are taken off."""
     candidates: dict[int, list[AppliedPromotion]] = defaultdict(list)
     for applied in (
@@ -86,26 +99,23 @@ def applied_to(invoices: Sequence[Invoice]) -> list[list[AppliedPromotion]]:
         .order_by("promotion__position", "promotion_id", "id")
     ):
         candidates[applied.customer_id].append(applied)
-    found = [
-        [
-            one
-            for one in candidates[invoice.customer_id]
-            if _has_a_day(one, invoice) and _is_in_its_currency(one.promotion, invoice)
-        ]
-        for invoice in invoices
-    ]
+    found = [[one for one in candidates[invoice.customer_id] if _can_get(one, invoice)] for invoice in invoices]
     counted = [
         invoice
         for invoice, some in zip(invoices, found, strict=True)
         if any(one.promotion.periods is not None for one in some)
     ]
     if counted:
-        earlier = _earlier_charged(counted)
+        earlier = _earlier_charged(counted, tried)
         found = [
             [one for one in some if _is_one_of_the_first(one, earlier.get(_place(invoice), ()))]
             for invoice, some in zip(invoices, found, strict=True)
         ]
     return found
+
+
+def _can_get(applied: AppliedPromotion, invoice: Invoice) -> bool:
+    return _has_a_day(applied, invoice) and _is_in_its_currency(applied.promotion, invoice)
 
 
 def _has_a_day(applied: AppliedPromotion, invoice: Invoice) -> bool:
@@ -128,14 +138,15 @@ def _place(invoice: Invoice) -> Place:
     return invoice.assignment_id, invoice.period_start
 
 
-def _earlier_charged(invoices: Sequence[Invoice]) -> dict[Place, list[Invoice]]:
+def _earlier_charged(invoices: Sequence[Invoice], tried: Tried) -> dict[Place, list[Invoice]]:
     """For each invoice the earlier ones of its assignment that have a day after the trial: one in which nothing is
     charged uses up no period of a promotion."""
     assignments = {invoice.assignment_id: invoice.assignment for invoice in invoices}
     charged_from = trial_ends(list(assignments.values()))
     by_assignment: dict[int, list[Invoice]] = defaultdict(list)
     stored = Invoice.objects.filter(assignment__in=assignments, is_correction=False).exclude(status=Invoice.Status.VOID)
-    for one in stored.only("assignment_id", "period_start", "period_end", "time_zone"):
+    columns = ("assignment_id", "period_start", "period_end", "time_zone", "currency", "status", "finalized_at")
+    for one in [*stored.exclude(pk__in=tried.instead_of).only(*columns), *tried.invoices]:
         if one.period_end > charged_from[one.assignment_id]:
             by_assignment[one.assignment_id].append(one)
     return {
@@ -148,18 +159,23 @@ def _earlier_charged(invoices: Sequence[Invoice]) -> dict[Place, list[Invoice]]:
 
 def _is_one_of_the_first(applied: AppliedPromotion, earlier: Sequence[Invoice]) -> bool:
     periods = applied.promotion.periods
-    return periods is None or sum(_has_a_day(applied, invoice) for invoice in earlier) < periods
+    return periods is None or sum(_uses_up_a_period(applied, invoice) for invoice in earlier) < periods
+
+
+def _uses_up_a_period(applied: AppliedPromotion, invoice: Invoice) -> bool:
+    """Not where the invoice cannot get it, and not where it was final before the promotion was given."""
+    return _can_get(applied, invoice) and (invoice.finalized_at is None or invoice.finalized_at > applied.created_at)
 
 
 class Taken:
     """What invoices have taken of the caps of these applied promotions: final ones with their corrections."""
 
     def __init__(self, capped: Collection[int]) -> None:
-        self.sums: dict[int, list[tuple[datetime, int, str, Decimal]]] = defaultdict(list)
+        self.sums: dict[int, list[tuple[str, datetime, int, str, Decimal]]] = defaultdict(list)
         if not capped:
             return
         lines = InvoiceLine.objects.filter(promotion__in=capped).exclude(invoice__status=Invoice.Status.VOID)
-        about = ("promotion", "invoice__period_start", "invoice", "invoice__status")
+        about = ("promotion", "invoice__currency", "invoice__period_start", "invoice", "invoice__status")
         for applied, *taken in lines.order_by().values_list(*about).annotate(taken=Sum("amount")):
             self.sums[applied].append(tuple(taken))
         applied_by_key = {promotion_key(applied): applied for applied in capped}
@@ -168,23 +184,25 @@ class Taken:
             invoice__status=Invoice.Status.FINAL,
             invoice__customer__in=AppliedPromotion.objects.filter(pk__in=capped).values("customer"),
         )
-        about = ("key", "invoice__period_start", "invoice", "invoice__status")
+        about = ("key", "invoice__currency", "invoice__period_start", "invoice", "invoice__status")
         for key, *taken in corrections.values_list(*about, F("amount_after") - F("amount_before")):
             self.sums[applied_by_key[key]].append(tuple(taken))
 
-    def by_final(self, applied: int) -> dict[int, Decimal]:
-        """What each final invoice has taken of it."""
+    def by_final(self, applied: int, currency: str) -> dict[int, Decimal]:
+        """What each final invoice in this currency has taken of it."""
         found: dict[int, Decimal] = defaultdict(Decimal)
-        for _, invoice, status, amount in self.sums[applied]:
-            if status == Invoice.Status.FINAL:
+        for its_currency, _, invoice, status, amount in self.sums[applied]:
+            if status == Invoice.Status.FINAL and its_currency == currency:
                 found[invoice] = EXACT.subtract(found[invoice], amount)
         return found
 
     def of(self, applied: AppliedPromotion, invoice: Invoice) -> Decimal:
-        """What others have taken of it that come before the invoice: those for earlier periods, and final ones."""
+        """What others in its currency have taken of it that come before the invoice: those for earlier periods, and
+        final ones."""
         return total_of(
             amount
-            for start, other, status, amount in self.sums[applied.pk]
+            for currency, start, other, status, amount in self.sums[applied.pk]
             if other != invoice.pk
+            and currency == invoice.currency
             and (status == Invoice.Status.FINAL or (start, other) < (invoice.period_start, invoice.pk))
         ).copy_negate()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from django.db.models import Case, Count, F, Q, QuerySet, Sum, Value, When
@@ -17,6 +17,9 @@ from meters.spreadsheet import cell
 from pricing.models import ProductItem
 from pricing.money import amount_text
 from pricing.steps import EXACT, ZERO
+
+# A price may be a mistake, and the bill by it longer than the digits that Python keeps on its own.
+WIDE = Context(prec=300)
 
 # By what customers are listed, and how: the name of an order, and its fields.
 ORDERS = {
@@ -132,8 +135,8 @@ def change_of(row: BacktestRow) -> tuple[Decimal | None, Decimal | None]:
 
 def percent_text(percent: Decimal) -> str:
     """A percentage with one decimal."""
-    return plain(percent.quantize(Decimal("0.1")))
+    return plain(percent.quantize(Decimal("0.1"), context=WIDE))
 
 
 def _share(part: Decimal, of: Decimal) -> Decimal | None:
-    return part * 100 / of if of > ZERO else None
+    return WIDE.divide(EXACT.multiply(part, Decimal(100)), of) if of > ZERO else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from enum import StrEnum
 
-from pricing.money import minor_units, round_money, total_of
+from pricing.money import minor_units, round_money, round_money_down, total_of
 from pricing.rates import Charge, Rate, Step, StepKind, charge
 from pricing.steps import EXACT, PRORATED
 from pricing.terms import ONE_TIME, PERCENT, RECURRING, FeeTerms, PromotionTerms, TaxTerms, Terms
@@ -247,7 +247,7 @@ def _promotion_lines(charges: Sequence[DraftLine], terms: Terms) -> list[DraftLi
     lines: list[DraftLine] = []
     for promotion in terms.promotions:
         chosen = [index for index, line in enumerate(charges) if _is_about(promotion, line)]
-        steps = tuple(_discount_steps(promotion, total_of(left[index] for index in chosen)))
+        steps = tuple(_discount_steps(promotion, total_of(left[index] for index in chosen), terms.currency))
         amount = round_money(total_of(step.amount for step in steps), terms.currency)
         if not amount:
             continue
@@ -272,8 +272,9 @@ def _is_about(promotion: PromotionTerms, line: DraftLine) -> bool:
     return not promotion.product_item_ids or line.product_item_id in promotion.product_item_ids
 
 
-def _discount_steps(promotion: PromotionTerms, base: Decimal) -> Iterator[Step]:
-    """The percentage of `base`, or as much of the amount `of` as `base` has room for; and what the cap leaves of it."""
+def _discount_steps(promotion: PromotionTerms, base: Decimal, currency: str) -> Iterator[Step]:
+    """The percentage of `base`, or as much of the amount `of` as `base` has room for; and what the cap leaves of it, in
+    whole minor units, so that the line cannot be rounded up beyond it."""
     if promotion.percent is not None:
         discount = _percentage(StepKind.DISCOUNT, promotion.percent.copy_negate(), base)
         yield Step(StepKind.DISCOUNT, discount.amount, percent=promotion.percent, base=base)
@@ -282,9 +283,10 @@ def _discount_steps(promotion: PromotionTerms, base: Decimal) -> Iterator[Step]:
         amount = promotion.amount or ZERO
         off = min(amount, base)
         yield Step(StepKind.DISCOUNT, off.copy_negate(), of=amount, base=base)
-    if promotion.left is not None and off > promotion.left:
-        allowed = max(promotion.left, ZERO)
-        yield Step(StepKind.CAP, EXACT.subtract(off, allowed), of=allowed)
+    if promotion.left is not None:
+        allowed = round_money_down(max(promotion.left, ZERO), currency)
+        if off > allowed:
+            yield Step(StepKind.CAP, EXACT.subtract(off, allowed), of=allowed)
 
 
 def spread(amount: Decimal, over: Sequence[Decimal], currency: str) -> list[Decimal]:

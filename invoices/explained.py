@@ -6,6 +6,7 @@ from invoices.drafting import DraftLine
 from invoices.models import InvoiceLine
 from pricing.explain import Row, describe_rate, rows, sentences
 from pricing.money import format_amount, format_money, total_of
+from pricing.plan_words import any_of
 from pricing.rates import Step, parse_rate
 
 UNPRICED = "No rate prices this usage, so nothing is charged for it."
@@ -80,7 +81,7 @@ _PRICED_APART = (InvoiceLine.Kind.USAGE, InvoiceLine.Kind.UNPRICED)
 
 
 def _where_words(line: InvoiceLine | DraftLine) -> str:
-    return ", ".join(f"{name}: {' or '.join(texts)}" for name, texts in sorted(line.where.items()))
+    return ", ".join(f"{name}: {any_of(texts)}" for name, texts in sorted(line.where.items()))
 
 
 def is_usage(line: InvoiceLine) -> bool:

@@ -57,15 +57,6 @@ class Faults:
     def add(self, path: str, message: str) -> None:
         self.found.setdefault(path, []).append(message)
 
-    @contextmanager
-    def collected(self) -> Iterator[None]:
-        """Keeps what a service refuses, and goes on with what is left."""
-        try:
-            yield
-        except ValidationError as error:
-            for path, messages in error.message_dict.items():
-                self.found.setdefault(path, []).extend(messages)
-
     def raise_if_any(self) -> None:
         if self.found:
             raise ValidationError(self.found)
@@ -98,7 +89,7 @@ def read_document(document: object) -> PlanDocument:
     follows_base = _flag(document, "follows_base", "", faults, default=True)
     terms = {name: document[name] for name in TERMS if name in document}
     for name in ("trial_days", "interval_count"):
-        if name in terms and (isinstance(terms[name], bool) or not isinstance(terms[name], int | str)):
+        if name in terms and not _is_whole(terms[name]):
             faults.add(name, "This must be a whole number.")
     rates = [
         rate for index, entry in enumerate(_rows(document, "rates", faults)) if (rate := _rate(entry, index, faults))
@@ -106,6 +97,12 @@ def read_document(document: object) -> PlanDocument:
     fees = [fee for index, entry in enumerate(_rows(document, "fees", faults)) if (fee := _fee(entry, index, faults))]
     faults.raise_if_any()
     return PlanDocument(**texts, follows_base=follows_base, terms=terms, rates=_once(rates), fees=_each_once(fees))
+
+
+def _is_whole(value: object) -> bool:
+    """Of digits only: `1_0` and what other scripts count with would be read as a number as well."""
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    return text.isascii() and text.isdigit()
 
 
 def _rate(entry: Mapping[str, Any], index: int, faults: Faults) -> RateDocument | None:

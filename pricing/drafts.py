@@ -38,7 +38,8 @@ def set_rate(
 ) -> Rate:
     """Puts a price on a product item in a draft, in place of the one it had for the same filter.
 
-    `where` is {dimension: [texts]} of the meter's declared dimensions; without it the rate prices all the rest.
+    `where` is {dimension: [texts]} of the meter's declared dimensions, the empty text that of an event without one;
+    without it the rate prices all the rest.
     A new rate has the last place. Raises RateError (a ValueError that names the path) for parameters that are no rate,
     ValidationError by field for a version that is frozen, an item that is retired, a filter that its meter cannot apply
     and a rate that its meter cannot give the single events for.
@@ -230,8 +231,8 @@ def _clean_where(meter: Meter, where: object) -> dict[str, list[str]]:
             )
         if not isinstance(texts, list | tuple) or not texts or len(texts) > MOST_TEXTS:
             raise ValidationError({"where": f"{name} has a list of 1 to {MOST_TEXTS:,} texts."})
-        if not all(isinstance(text, str) and 0 < len(text) <= LONGEST_TEXT and "\0" not in text for text in texts):
-            raise ValidationError({"where": f"The texts of {name} have 1 to {LONGEST_TEXT} characters."})
+        if not all(isinstance(text, str) and len(text) <= LONGEST_TEXT and "\0" not in text for text in texts):
+            raise ValidationError({"where": f"The texts of {name} have at most {LONGEST_TEXT} characters."})
         clean[name] = sorted(set(texts))
     return clean
 

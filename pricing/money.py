@@ -6,7 +6,7 @@ not finite or absurdly long.
 """
 
 from collections.abc import Iterable
-from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal, InvalidOperation, localcontext
 
 from pricing.steps import EXACT
 
@@ -76,6 +76,12 @@ def minor_units(currency: str) -> int:
 def round_money(amount: Decimal, currency: str) -> Decimal:
     """The amount in whole minor units, halves away from zero: 0.005 USD is 0.01, -0.005 is -0.01."""
     return _rounded(amount, minor_units(currency))
+
+
+def round_money_down(amount: Decimal, currency: str) -> Decimal:
+    """The whole minor units of an amount that is not negative: 0.019 USD is 0.01."""
+    _check(amount)
+    return amount.quantize(Decimal(1).scaleb(-minor_units(currency)), rounding=ROUND_DOWN, context=_ROUNDING)
 
 
 def format_money(amount: Decimal, currency: str) -> str:

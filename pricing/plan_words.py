@@ -51,7 +51,12 @@ def describe_fee(fee: Fee, currency: str) -> str:
 
 def describe_filter(where: Mapping[str, Sequence[str]]) -> str:
     """ "region is eu or us and tier is gold"; empty for none."""
-    return " and ".join(f"{name} is {' or '.join(texts)}" for name, texts in sorted(where.items()))
+    return " and ".join(f"{name} is {any_of(texts)}" for name, texts in sorted(where.items()))
+
+
+def any_of(texts: Sequence[str]) -> str:
+    """Texts of a filter; the empty one is that of events that do not have the dimension."""
+    return " or ".join(text or "not set" for text in texts)
 
 
 def rate_name(rate: Rate) -> str:

@@ -14,13 +14,12 @@ from meters.periods import local_date
 from meters.words import day_words
 from pricing.inputs import check_row, known, number, save_row, sensible_day
 from pricing.models import AppliedPromotion, Promotion
-from pricing.money import CurrencyError, minor_units
+from pricing.money import CurrencyError, minor_units, round_money
 
 FIELDS = (
     *("key", "name", "code", "kind", "percent", "amount", "currency", "product_items", "starts_on", "ends_on"),
     *("periods", "cap", "position", "enabled"),
 )
-NOT_BOTH = "A promotion has a percentage or an amount, not both."
 
 
 @transaction.atomic
@@ -33,8 +32,15 @@ def save_promotion(promotion: Promotion | None = None, *, changes: Mapping[str, 
     promotion = promotion or Promotion()
     if promotion.pk is not None:
         promotion = Promotion.objects.select_for_update(no_key=True).get(pk=promotion.pk)
-    if errors := _faults(promotion, changes):
-        raise ValidationError(errors)
+    for name, value in changes.items():
+        if name in ("percent", "amount", "cap") and value is not None:
+            value = number(value, name)
+        if name == "code":
+            value = (value or "").strip() or None
+        if name != "product_items":
+            setattr(promotion, name, value)
+    check_row(promotion)
+    _check(promotion)
     save_row(promotion, check=partial(_check, promotion))
     if "product_items" in changes:
         promotion.product_items.set(changes["product_items"])
@@ -97,39 +103,6 @@ def end_promotion(applied: AppliedPromotion, *, ends_on: date | None, actor: str
     return applied
 
 
-def promotion_faults(changes: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What is wrong with what a new promotion is to be, by field."""
-    return _faults(Promotion(), changes)
-
-
-def _faults(promotion: Promotion, changes: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Gives a promotion, which is not saved, its new values, and answers all that is wrong with them at once."""
-    errors: dict[str, list[str]] = {}
-    for name, value in changes.items():
-        try:
-            if name != "product_items":
-                setattr(promotion, name, _clean(name, value))
-        except ValidationError as error:
-            errors |= error.message_dict
-    for check in (check_row, _check):
-        try:
-            check(promotion)
-        except ValidationError as error:
-            errors = error.message_dict | errors
-    return errors
-
-
-def _clean(name: str, value: Any) -> Any:
-    match name:
-        case "percent" | "amount" | "cap":
-            return None if value is None else number(value, name)
-        case "code":
-            return (value or "").strip() or None
-        case "currency":
-            return (value or "").strip().upper()
-    return value
-
-
 def _wanted(promotion: Promotion | None, code: str | None) -> Promotion:
     if code is None:
         if promotion is None:
@@ -141,37 +114,42 @@ def _wanted(promotion: Promotion | None, code: str | None) -> Promotion:
     return found
 
 
-def _figure(promotion: Promotion) -> str:
-    return "amount" if promotion.kind == Promotion.Kind.AMOUNT else "percent"
-
-
 def _check(promotion: Promotion) -> None:
     errors: dict[str, str] = {}
-    both = promotion.percent is not None and promotion.amount is not None
-    if promotion.percent is None and promotion.amount is None:
-        errors[_figure(promotion)] = "Say what is off: a percentage, or else an amount."
-    elif promotion.kind == Promotion.Kind.PERCENT:
+    if promotion.kind == Promotion.Kind.PERCENT:
         if promotion.amount is not None:
-            errors["amount"] = NOT_BOTH if both else "Of the kind percent it has a percentage, and no amount."
+            errors["amount"] = "A promotion has a percentage or an amount; this one has a percentage."
         if promotion.percent is None or not 0 < promotion.percent <= 100:
             errors["percent"] = "This is greater than 0 and at most 100."
-    elif promotion.kind == Promotion.Kind.AMOUNT:
+    else:
         if promotion.percent is not None:
-            errors["percent"] = NOT_BOTH if both else "Of the kind amount it has an amount, and no percentage."
+            errors["percent"] = "A promotion has a percentage or an amount; this one has an amount."
         if not promotion.amount:
             errors["amount"] = "This must be greater than 0."
     if promotion.cap is not None and not promotion.cap:
         errors["cap"] = "This must be greater than 0; leave it empty for none."
     if promotion.currency:
         try:
-            minor_units(promotion.currency)
+            errors = _too_fine(promotion) | errors
         except CurrencyError:
             errors["currency"] = "This is no currency of ISO 4217, such as EUR."
     elif promotion.amount is not None or promotion.cap is not None:
-        errors["currency"] = "Say which currency the amount or the cap is in, such as EUR."
+        errors["currency"] = "Say which currency the amount or the cap is in."
     if promotion.starts_on and promotion.ends_on and promotion.ends_on <= promotion.starts_on:
         errors["ends_on"] = "The end is the first day that is too late, and after the start."
     if promotion.code and Promotion.objects.filter(code__iexact=promotion.code).exclude(pk=promotion.pk).exists():
         errors["code"] = "Another promotion has this code."
     if errors:
         raise ValidationError(errors)
+
+
+def _too_fine(promotion: Promotion) -> dict[str, str]:
+    """What is wrong with amounts that no invoice can have: rounded to one, more would be taken off than they say."""
+    places = minor_units(promotion.currency)
+    said = f"Amounts in {promotion.currency} have {f'at most {places}' if places else 'no'} decimals."
+    amounts = {"amount": promotion.amount, "cap": promotion.cap}
+    return {
+        name: said
+        for name, amount in amounts.items()
+        if amount is not None and round_money(amount, promotion.currency) != amount
+    }

@@ -112,6 +112,8 @@ def _clean_conditions(conditions: object, errors: dict[str, list[str]]) -> dict[
         errors["conditions"] = ["These are traits with text values."]
         return {}
     clean = {trait.strip(): value.strip() for trait, value in conditions.items()}
+    if len(clean) < len(conditions):
+        errors["conditions"] = ["A trait is there twice, but for blanks around it."]
     for trait, value in clean.items():
         if not trait or len(trait) > 100 or len(value) > 200 or "\0" in trait + value:
             errors["conditions"] = ["A trait has 1 to 100 characters, its value at most 200."]

@@ -1,7 +1,7 @@
 """What the page of a backtest shows: totals, the distribution of changes, customers by change, and the free tier."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -137,7 +137,7 @@ def _total(total: Mapping[str, Any]) -> Total:
         customers=total["customers"],
         then=format_money(then, currency_then),
         now=format_money(now, currency_now),
-        change=_change_words(total_of((now, -then)), then, currency_now) if same else "",
+        change=_change_words(total_of((now, then.copy_negate())), then, currency_now) if same else "",
         counts=[(words, total[name]) for words, name in _COUNTS if name in total],
         bins=bins,
         chart=_chart(bins) if bins else None,
@@ -164,15 +164,13 @@ def _percent(percent: Decimal | None) -> str:
 
 
 def _chart(bins: Sequence[tuple[str, int]]) -> Chart:
-    chart = bar_chart(
+    return bar_chart(
         [Slot(_short(words)) for words, _ in bins],
         [Series("Customers", tuple(Decimal(count) for _, count in bins))],
         value_words=lambda count: f"{format_quantity(count)} customers",
         tick_words=short_number,
         least_step=Decimal(1),
     )
-    # Every bar, as the range of one cannot be told from its neighbours.
-    return replace(chart, columns=tuple(replace(column, axis_label=column.label) for column in chart.columns))
 
 
 def _short(words: str) -> str:

@@ -109,9 +109,13 @@ class BacktestAdmin(ReadOnly, ModelAdmin[Backtest]):
         status = STOP_POLLING if result.is_over else 200
         return render(request, "admin/invoices/backtest/_result.html", {"result": result}, status=status)
 
-    def csv_view(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    def csv_view(self, request: HttpRequest, pk: int) -> HttpResponse | StreamingHttpResponse:
         require(may_see(request))
         backtest = get_object_or_404(Backtest.objects.select_related("plan"), pk=pk)
+        if backtest.status != Backtest.Status.DONE:
+            # What there is of it would look like all of it.
+            self.message_user(request, "There is a CSV when the backtest is done.", messages.WARNING)
+            return HttpResponseRedirect(reverse("admin:invoices_backtest_change", args=[backtest.pk]))
         name = f"backtest-{backtest.plan.key}-{backtest.pk}.csv"
         return StreamingHttpResponse(
             _lines(backtest),

@@ -19,6 +19,7 @@ from invoices.wake import wake_backtest
 from meters.aggregation import plain
 from meters.api.examples import answered, asked
 from meters.api.pagination import CursorPagination
+from meters.api.problems import Problem
 from meters.api.serializers import ByKey, Strict
 from meters.models import Customer
 from pricing.api.fields import actor_of, below, query_of
@@ -261,8 +262,11 @@ class BacktestViewSet(
         """Lists what each customer's periods came to, and would have come to, in the order they were computed.
 
         A row is a period, or a span of several where the version cuts time in another way. All amounts are before tax.
+        There are rows when the backtest is `done`; before that, and of one that failed, the answer is 409.
         """
         backtest = get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
+        if backtest.status != Backtest.Status.DONE:
+            raise Problem(409, "not_done", f"The backtest is {backtest.status}; it has rows when it is done.")
         rows = BacktestRow.objects.filter(backtest=backtest, **query_of(request, RowsQuery)).select_related("customer")
         paginator = CursorPagination()
         page = paginator.paginate_queryset(rows, request, self)
