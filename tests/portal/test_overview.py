@@ -179,7 +179,7 @@ def test_it_takes_a_fixed_number_of_queries(
     Invoice.objects.filter(customer=acme, status__in=Invoice.LIVE).update(is_stale=True)
     run_sweep()
     owner.get("/", headers=headers)
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(18):
         assert text(owner, headers=headers).count("Not priced") == 5
 
 
