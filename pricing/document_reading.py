@@ -57,6 +57,15 @@ class Faults:
     def add(self, path: str, message: str) -> None:
         self.found.setdefault(path, []).append(message)
 
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Keeps what a service refuses, and goes on with what is left."""
+        try:
+            yield
+        except ValidationError as error:
+            for path, messages in error.message_dict.items():
+                self.found.setdefault(path, []).extend(messages)
+
     def raise_if_any(self) -> None:
         if self.found:
             raise ValidationError(self.found)

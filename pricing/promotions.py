@@ -20,6 +20,7 @@ FIELDS = (
     *("key", "name", "code", "kind", "percent", "amount", "currency", "product_items", "starts_on", "ends_on"),
     *("periods", "cap", "position", "enabled"),
 )
+NOT_BOTH = "A promotion has a percentage or an amount, not both."
 
 
 @transaction.atomic
@@ -32,15 +33,8 @@ def save_promotion(promotion: Promotion | None = None, *, changes: Mapping[str, 
     promotion = promotion or Promotion()
     if promotion.pk is not None:
         promotion = Promotion.objects.select_for_update(no_key=True).get(pk=promotion.pk)
-    for name, value in changes.items():
-        if name in ("percent", "amount", "cap") and value is not None:
-            value = number(value, name)
-        if name == "code":
-            value = (value or "").strip() or None
-        if name != "product_items":
-            setattr(promotion, name, value)
-    check_row(promotion)
-    _check(promotion)
+    if errors := _faults(promotion, changes):
+        raise ValidationError(errors)
     save_row(promotion, check=partial(_check, promotion))
     if "product_items" in changes:
         promotion.product_items.set(changes["product_items"])
@@ -103,6 +97,39 @@ def end_promotion(applied: AppliedPromotion, *, ends_on: date | None, actor: str
     return applied
 
 
+def promotion_faults(changes: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What is wrong with what a new promotion is to be, by field."""
+    return _faults(Promotion(), changes)
+
+
+def _faults(promotion: Promotion, changes: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Gives a promotion, which is not saved, its new values, and answers all that is wrong with them at once."""
+    errors: dict[str, list[str]] = {}
+    for name, value in changes.items():
+        try:
+            if name != "product_items":
+                setattr(promotion, name, _clean(name, value))
+        except ValidationError as error:
+            errors |= error.message_dict
+    for check in (check_row, _check):
+        try:
+            check(promotion)
+        except ValidationError as error:
+            errors = error.message_dict | errors
+    return errors
+
+
+def _clean(name: str, value: Any) -> Any:
+    match name:
+        case "percent" | "amount" | "cap":
+            return None if value is None else number(value, name)
+        case "code":
+            return (value or "").strip() or None
+        case "currency":
+            return (value or "").strip().upper()
+    return value
+
+
 def _wanted(promotion: Promotion | None, code: str | None) -> Promotion:
     if code is None:
         if promotion is None:
@@ -114,16 +141,23 @@ def _wanted(promotion: Promotion | None, code: str | None) -> Promotion:
     return found
 
 
+def _figure(promotion: Promotion) -> str:
+    return "amount" if promotion.kind == Promotion.Kind.AMOUNT else "percent"
+
+
 def _check(promotion: Promotion) -> None:
     errors: dict[str, str] = {}
-    if promotion.kind == Promotion.Kind.PERCENT:
+    both = promotion.percent is not None and promotion.amount is not None
+    if promotion.percent is None and promotion.amount is None:
+        errors[_figure(promotion)] = "Say what is off: a percentage, or else an amount."
+    elif promotion.kind == Promotion.Kind.PERCENT:
         if promotion.amount is not None:
-            errors["amount"] = "A promotion has a percentage or an amount; this one has a percentage."
+            errors["amount"] = NOT_BOTH if both else "Of the kind percent it has a percentage, and no amount."
         if promotion.percent is None or not 0 < promotion.percent <= 100:
             errors["percent"] = "This is greater than 0 and at most 100."
-    else:
+    elif promotion.kind == Promotion.Kind.AMOUNT:
         if promotion.percent is not None:
-            errors["percent"] = "A promotion has a percentage or an amount; this one has an amount."
+            errors["percent"] = NOT_BOTH if both else "Of the kind amount it has an amount, and no percentage."
         if not promotion.amount:
             errors["amount"] = "This must be greater than 0."
     if promotion.cap is not None and not promotion.cap:
@@ -134,7 +168,7 @@ def _check(promotion: Promotion) -> None:
         except CurrencyError:
             errors["currency"] = "This is no currency of ISO 4217, such as EUR."
     elif promotion.amount is not None or promotion.cap is not None:
-        errors["currency"] = "Say which currency the amount or the cap is in."
+        errors["currency"] = "Say which currency the amount or the cap is in, such as EUR."
     if promotion.starts_on and promotion.ends_on and promotion.ends_on <= promotion.starts_on:
         errors["ends_on"] = "The end is the first day that is too late, and after the start."
     if promotion.code and Promotion.objects.filter(code__iexact=promotion.code).exclude(pk=promotion.pk).exists():

@@ -1,7 +1,7 @@
 """What the page of a backtest shows: totals, the distribution of changes, customers by change, and the free tier."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -164,13 +164,15 @@ def _percent(percent: Decimal | None) -> str:
 
 
 def _chart(bins: Sequence[tuple[str, int]]) -> Chart:
-    return bar_chart(
+    chart = bar_chart(
         [Slot(_short(words)) for words, _ in bins],
         [Series("Customers", tuple(Decimal(count) for _, count in bins))],
         value_words=lambda count: f"{format_quantity(count)} customers",
         tick_words=short_number,
         least_step=Decimal(1),
     )
+    # Every bar, as the range of one cannot be told from its neighbours.
+    return replace(chart, columns=tuple(replace(column, axis_label=column.label) for column in chart.columns))
 
 
 def _short(words: str) -> str:
