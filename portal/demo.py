@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from invoices import due, services
+from invoices.credits import grant_credits
 from invoices.models import Invoice
 from invoices.policy import grace_time
 from meters import partitions
@@ -189,6 +190,16 @@ def make_agreements(now: datetime) -> None:
         legal_name="Globex Logistics GmbH",
         address="Hafenstrasse 12\n20457 Hamburg",
         tax_id="DE123456789",
+    )
+    began = globex.assignments.get()
+    grant_credits(
+        customer=globex,
+        name="Prepaid pack",
+        currency=Plan.objects.get(pk=began.plan_id).currency,
+        amount="500",
+        price_paid="450",
+        expires_at=began.starts_at + timedelta(days=365),
+        now=began.starts_at,
     )
 
 
