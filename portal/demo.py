@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
@@ -195,7 +196,7 @@ def make_agreements(now: datetime) -> None:
     grant_credits(
         customer=globex,
         name="Prepaid pack",
-        currency=Plan.objects.get(pk=began.plan_id).currency,
+        currency=settings.ACCOUNT_CURRENCY,
         amount="500",
         price_paid="450",
         expires_at=began.starts_at + timedelta(days=365),
