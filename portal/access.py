@@ -7,13 +7,14 @@ from typing import Concatenate, ParamSpec
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.http import urlencode
 from django_htmx.middleware import HtmxDetails
 
+from invoices.due import lacks_approval
 from invoices.models import Invoice
 from meters.models import Customer, Meter, UsageBucket
 from pricing.models import Rate
@@ -82,10 +83,14 @@ def member_addresses(customer: Customer) -> list[str]:
 
 
 def visible_invoices(customer: Customer) -> QuerySet[Invoice]:
-    """The customer's invoices, newest period first. One voided before it had a number was never a document."""
+    """The customer's invoices, newest period first. One voided before it had a number was never a document.
+
+    `is_checked`: its period is over, and staff have something to do before it becomes final.
+    """
     return (
         Invoice.objects.filter(customer=customer)
         .exclude(status=Invoice.Status.VOID, number="")
+        .annotate(is_checked=Q(status=Invoice.Status.GRACE) & (Q(held_at__isnull=False) | lacks_approval()))
         .select_related("customer", "plan_version__plan")
     )
 

