@@ -227,7 +227,7 @@ def _discount(step: Step, say: Say) -> Words:
 
 
 def _cap(step: Step, say: Say) -> Words:
-    detail = f"Only {say.amount(_set(step.of))} of this discount is left"
+    detail = f"At most {say.amount(_set(step.of))} of this discount can be taken off"
     return Words("Limit of the discount", detail, (f"{detail}: {say.amount(step.amount)} less is taken off.",))
 
 

@@ -40,7 +40,22 @@ def check_row(row: models.Model, *, but: Iterable[str] = (), unique: bool = True
         name: ["This has a NUL character."] for name, text in texts.items() if isinstance(text, str) and "\0" in text
     }:
         raise ValidationError(errors)
-    row.full_clean(exclude=set(but), validate_unique=unique, validate_constraints=False)
+    try:
+        row.full_clean(exclude=set(but), validate_unique=unique, validate_constraints=False)
+    except ValidationError as error:
+        raise ValidationError(_in_our_words(row, error)) from None
+
+
+def _in_our_words(row: models.Model, error: ValidationError) -> dict[str, list[Any]]:
+    """The faults by field; a key that is taken is told in the same words wherever it is."""
+    faults: dict[str, list[Any]] = dict(error.error_dict)
+    if any(fault.code == "unique" for fault in faults.get("key", ())):
+        faults["key"] = [key_taken(row)]
+    return faults
+
+
+def key_taken(row: models.Model | type[models.Model]) -> str:
+    return f"Another {row._meta.verbose_name} has this key."
 
 
 def save_row(row: models.Model, *, check: Callable[[], None] | None = None) -> None:

@@ -84,7 +84,8 @@ def set_billing_profile(customer: Customer, **changes: Any) -> BillingProfile:
     profile = BillingProfile.objects.filter(customer=customer).first() or BillingProfile(customer=customer)
     for name, value in changes.items():
         if name != "tax_rates":
-            setattr(profile, name, value)
+            # Browsers send the ends of lines as two characters.
+            setattr(profile, name, value.replace("\r\n", "\n") if name == "address" and value else value)
     check_row(profile, but=["customer"])
     has = set(profile.tax_rates.all()) if not profile._state.adding else set()
     wanted = list(changes["tax_rates"]) if "tax_rates" in changes else list(has)

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 
 from meters.admin.fields import NumberField
+from pricing.inputs import key_taken
 from pricing.models import Fee, PlanVersion
 from pricing.plans import set_fee
 
@@ -62,7 +63,7 @@ class FeeForm(forms.Form):
         if not data["key"] and "name" not in self.errors:
             self.add_error("key", "No key can be made of this name: write one.")
         elif self.version.fees.filter(key=data["key"]).exists():
-            self.add_error("key", f"This version has a fee with the key {data['key']}: write another.")
+            self.add_error("key", key_taken(Fee))
 
     def save(self) -> Fee:
         """Puts the fee into the draft. Raises ValidationError where the draft refuses it."""

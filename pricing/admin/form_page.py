@@ -4,16 +4,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django import forms
+from django.apps import apps
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import resolve, reverse
 
 from meters.admin.base import add_errors
 
 Crumb = tuple[str, str]
+# Of a message that the page of a plan shows at its draft, where one that has changed it lands.
+AT_DRAFT = "at-draft"
 
 
 def form_page(
@@ -41,7 +44,8 @@ def form_page(
             add_errors(form, error)
         else:
             model_admin.log_change(request, concerns, done)
-            model_admin.message_user(request, done, messages.SUCCESS)
+            tags = AT_DRAFT if back.endswith("#draft") else ""
+            model_admin.message_user(request, done, messages.SUCCESS, extra_tags=tags)
             return HttpResponseRedirect(back)
     shown = {
         **model_admin.admin_site.each_context(request),
@@ -49,7 +53,7 @@ def form_page(
         "title": title,
         "form": form,
         "submit": submit,
-        "crumbs": crumbs,
+        "crumbs": [app_crumb(crumbs), *crumbs],
         "back": back,
         **context,
     }
@@ -59,6 +63,12 @@ def form_page(
 def date_input(**attributes: Any) -> forms.DateInput:
     """The browser's own date field; its value is always written 2026-12-31."""
     return forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", **attributes})
+
+
+def app_crumb(crumbs: Sequence[Crumb]) -> Crumb:
+    """The page of the app that the first of the crumbs, a list, belongs to."""
+    app = apps.get_app_config(str(resolve(crumbs[0][1]).url_name).partition("_")[0])
+    return str(app.verbose_name), reverse("admin:app_list", args=[app.label])
 
 
 def list_crumb(model: type[models.Model]) -> Crumb:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
@@ -25,6 +26,13 @@ class InOrder(ModelAdmin[Ordered]):
         may_move = self.has_change_permission(request)
         return [name for name in self.list_display if may_move or name != "moves"]
 
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Ordered]":
+        # Of all rows, also those that a filter leaves out: that is what they move among.
+        rows = self.model._default_manager.order_by("position", "id").values("pk")
+        found: Any = super().get_queryset(request)
+        shown: QuerySet[Ordered] = found.annotate(first=Subquery(rows[:1]), last=Subquery(rows.reverse()[:1]))
+        return shown
+
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.move_view)
         return [path("<int:pk>/move/<str:way>/", view, name=f"{self._name()}_move"), *super().get_urls()]
@@ -39,14 +47,17 @@ class InOrder(ModelAdmin[Ordered]):
         return HttpResponseRedirect(reverse(f"admin:{self._name()}_changelist"))
 
     @admin.display(description="order")
-    def moves(self, row: Ordered) -> SafeString:
-        """The buttons; they belong to the list's own form, which brings the token."""
+    def moves(self, row: Any) -> SafeString:
+        """The buttons; they belong to the list's own form, which brings the token. The first row goes no earlier, and
+        the last no later."""
+        end = {"up": row.first, "down": row.last}
         buttons = format_html_join(
             "",
             '<button type="submit" formaction="{}" title="{}">{}<span class="visually-hidden"> {}</span></button>',
             (
                 (reverse(f"admin:{self._name()}_move", args=[row.pk, way]), title, sign, f"{title}: {row}")
                 for way, title, sign in WAYS
+                if row.pk != end[way]
             ),
         )
         return format_html('<span class="moves">{}</span>', buttons)

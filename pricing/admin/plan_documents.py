@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from pricing.admin.form_page import list_crumb, posted
+from pricing.admin.form_page import app_crumb, list_crumb, posted
 from pricing.admin.plan_pages import plan_url
 from pricing.document_text import FORMATS, DocumentFault, read_text, write_text
 from pricing.documents import Applied, apply_plan, export_plan
@@ -107,7 +107,7 @@ def apply_page(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest) -> Ht
         "would": would,
         "is_new": would is not None and not Plan.objects.filter(key=would.plan.key).exists(),
         "checked": checked,
-        "crumbs": [list_crumb(Plan)],
+        "crumbs": [app_crumb([list_crumb(Plan)]), list_crumb(Plan)],
         "back": reverse("admin:pricing_plan_changelist"),
     }
     return TemplateResponse(request, "admin/pricing/plan/apply.html", context)

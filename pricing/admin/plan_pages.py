@@ -15,7 +15,7 @@ from django.utils.http import urlencode
 
 from meters.models import Customer
 from pricing.admin.fee_form import FeeForm
-from pricing.admin.form_page import Crumb, form_page, list_crumb, posted, row_crumb
+from pricing.admin.form_page import Crumb, app_crumb, form_page, list_crumb, posted, row_crumb
 from pricing.admin.plan_page import version_page
 from pricing.admin.terms_form import TermsForm
 from pricing.admin.version_view import terms_words
@@ -163,7 +163,7 @@ def shown_version(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest, pl
         "opts": model_admin.opts,
         "title": str(page["shown"].version),
         "original": plan,
-        "crumbs": crumbs(plan),
+        "crumbs": [app_crumb(crumbs(plan)), *crumbs(plan)],
         **page,
     }
     return TemplateResponse(request, "admin/pricing/plan/version.html", context)

@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from pricing.admin.assignments import running
-from pricing.admin.form_page import list_crumb, row_crumb
+from pricing.admin.form_page import app_crumb, list_crumb, row_crumb
 from pricing.differences import Difference, differences
 from pricing.explain import describe_rate
 from pricing.models import Assignment, Fee, Plan, PlanVersion, Rate
@@ -73,7 +73,7 @@ def ask(
         "title": question.title,
         "subtitle": str(plan),
         "original": plan,
-        "crumbs": [list_crumb(Plan), row_crumb(plan)],
+        "crumbs": [app_crumb([list_crumb(Plan)]), list_crumb(Plan), row_crumb(plan)],
         "back": back,
     }
     return TemplateResponse(request, "admin/pricing/plan/question.html", context)

@@ -19,6 +19,7 @@ from pricing.admin.assignments import running
 from pricing.admin.plan_page import plan_page
 from pricing.admin.plan_pages import plan_url
 from pricing.admin.plan_status import status_chip
+from pricing.inputs import key_taken
 from pricing.models import Assignment, Plan, PlanVersion, Rate
 from pricing.plans import draft_version, set_default
 
@@ -32,6 +33,9 @@ class PlanForm(ModelForm[Plan]):
     default_plan = forms.BooleanField(
         required=False, help_text="New customers get it when no assignment rule fits, in place of any other default."
     )
+
+    class Meta:
+        error_messages = {"key": {"unique": key_taken(Plan)}}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,7 +63,7 @@ class PrivateFilter(admin.SimpleListFilter):
 @admin.register(Plan)
 class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
     form = PlanForm
-    list_display = ["key", "name", "status_chip", "for_whom", "customer_count", "rate_count", "is_default"]
+    list_display = ["key", "name", "status_chip", "for_whom", "customer_count", "rate_count", "default_words"]
     list_filter = ["status", PrivateFilter]
     list_select_related = ["customer"]
     search_fields = ["key", "name", "customer__key", "customer__name"]
@@ -94,6 +98,10 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
     @admin.display(description="for", ordering="customer")
     def for_whom(self, plan: Plan) -> str:
         return str(plan.customer) if plan.customer else "everybody"
+
+    @admin.display(description="default plan", ordering="is_default")
+    def default_words(self, plan: Plan) -> str:
+        return "Yes" if plan.is_default else "No"
 
     @admin.display(description="prices")
     def rate_count(self, plan: Any) -> str:

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from meters.admin.base import KeepsRows, ModelAdmin, chip, link
+from meters.admin.base import KeepsRows, ModelAdmin, chip, instant, link
 from pricing.admin.plan_status import status_chip
 from pricing.explain import describe_rate
 from pricing.models import Plan, PlanVersion, ProductItem, Rate
@@ -33,11 +33,11 @@ class PricedBy:
 class ProductItemAdmin(KeepsRows, ModelAdmin[ProductItem]):
     """Items come and go with the meter's tick "used for billing"; here they are renamed."""
 
-    list_display = ["name", "meter_link", "unit", "state", "plan_count", "created_at"]
+    list_display = ["name", "meter_link", "unit", "state", "plan_count", "created"]
     list_select_related = ["meter"]
     search_fields = ["name", "meter__key"]
-    fields = ["name", "meter_link", "unit", "state", "created_at"]
-    readonly_fields = ["meter_link", "unit", "state", "created_at"]
+    fields = ["name", "meter_link", "unit", "state", "created"]
+    readonly_fields = ["meter_link", "unit", "state", "created"]
     change_form_template = "admin/pricing/productitem/change_form.html"
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -69,6 +69,10 @@ class ProductItemAdmin(KeepsRows, ModelAdmin[ProductItem]):
     @admin.display(description="state", ordering="retired_at")
     def state(self, item: ProductItem) -> SafeString:
         return chip("Retired", "quiet") if item.retired_at else chip("For sale", "good")
+
+    @admin.display(description="created", ordering="created_at")
+    def created(self, item: ProductItem) -> str:
+        return instant(item.created_at)
 
     @admin.display(description="in plans", ordering="plans")
     def plan_count(self, item: Any) -> int:

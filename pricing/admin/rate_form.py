@@ -210,6 +210,13 @@ class RateForm(forms.Form):
         items = items_to_add(self.version)
         return sorted({name for item in items for name in item.meter.dimensions})
 
+    def whose_dimensions(self) -> list[tuple[str, str]]:
+        """Where there is no item yet, which dimensions belong to which; nothing where that needs no saying."""
+        if self.rate is not None:
+            return []
+        declared = [(str(item), ", ".join(item.meter.dimensions) or "none") for item in items_to_add(self.version)]
+        return declared if len({names for _, names in declared}) > 1 else []
+
     def _rows_have_errors(self) -> bool:
         return any(form.errors for rows in (self.tiers, self.conditions) for form in rows.forms)
 

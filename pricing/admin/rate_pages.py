@@ -8,12 +8,16 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from pricing.admin.form_page import AT_DRAFT
 from pricing.admin.rate_form import RateForm, items_to_add, one_row_more
 from pricing.admin.rate_rows import TIER_COLUMNS, TIER_FIELDS, TierForm
 from pricing.explain import describe_rate
 from pricing.models import Plan, PlanVersion, Rate
+from pricing.money import CurrencyError, minor_units
 from pricing.plan_words import rate_name
 from pricing.plans import remove_rate
+from pricing.rate_models_percentage import Percentage
+from pricing.rate_models_tiered import GraduatedPercentage
 
 
 def rate_page(
@@ -37,7 +41,9 @@ def rate_page(
         words = "; ".join(lines).replace(":;", ":")
         done = f"{rate_name(saved)} in {version}: {words}."
         model_admin.log_change(request, plan, done)
-        model_admin.message_user(request, done, messages.SUCCESS)
+        model_admin.message_user(request, done, messages.SUCCESS, extra_tags=AT_DRAFT)
+        if hint := not_of_money(saved):
+            model_admin.message_user(request, hint, messages.WARNING, extra_tags=AT_DRAFT)
         return HttpResponseRedirect(f"{back}#draft")
     context = {
         **model_admin.admin_site.each_context(request),
@@ -63,12 +69,28 @@ def remove(plan: Plan, rate_pk: int) -> str:
     return f"{rate_name(rate)} is no longer in {rate.plan_version}."
 
 
+def not_of_money(rate: Rate) -> str:
+    """A hint for a percentage of what is not measured in a currency; empty where there is nothing to say."""
+    if not isinstance(rate.parsed.model, Percentage | GraduatedPercentage):
+        return ""
+    meter = rate.product_item.meter
+    try:
+        minor_units(meter.unit.upper())
+    except CurrencyError:
+        measured = f"is measured in {meter.unit}" if meter.unit else "has no unit"
+        return (
+            f"A percentage is taken of an amount of money, and {meter} {measured}: each unit counts as 1 "
+            f"{rate.plan_version.currency}. If that is not meant, take a price per unit."
+        )
+    return ""
+
+
 def tier_rows(form: RateForm) -> list[tuple[str, TierForm]]:
     """The rows, each with the bound that it begins above, as far as it can be told from what was typed."""
     lower, rows = "0", []
     for tier in form.tiers.forms:
         rows.append((lower, tier))
-        lower = tier["up_to"].value() or lower
+        lower = tier["up_to"].value() or ""
     return rows
 
 

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from meters.models import Customer
-from pricing.admin.form_page import list_crumb
+from pricing.admin.form_page import app_crumb, list_crumb
 from pricing.models import AssignmentRule, Plan
 from pricing.rules import Tried, try_rules
 
@@ -74,7 +74,7 @@ def try_page(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest) -> Http
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
         "title": "Try the rules",
-        "crumbs": [list_crumb(AssignmentRule)],
+        "crumbs": [app_crumb([list_crumb(AssignmentRule)]), list_crumb(AssignmentRule)],
         "form": form if form.is_bound else TryRulesForm(),
         "count": count,
         "tried": len(rows),

@@ -26,17 +26,22 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class FeeRow:
+    """`is_left_out`: the base plan's one-time fee, which a customer past its beginning does not get again."""
+
     fee: Fee
     words: str
+    is_left_out: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One line of what a version says beside prices; `own` names what of it a private plan has of its own."""
+    """One line of what a version says beside prices; `own` names what of it a private plan has of its own, and
+    `is_left_out` is said of the trial that a customer past its beginning does not get again."""
 
     label: str
     words: str
     own: Sequence[str]
+    is_left_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,17 @@ def view_of(version: PlanVersion) -> VersionView:
     return VersionView(
         version=version,
         prices=[_price(rate, version.currency) for rate in version.rates.all()],
-        fees=[FeeRow(fee, describe_fee(fee, version.currency)) for fee in version.fees.all()],
+        fees=[
+            FeeRow(
+                fee,
+                describe_fee(fee, version.currency),
+                is_left_out=fee.is_override
+                and fee.kind == Fee.Kind.ONE_TIME
+                and not fee.amount
+                and version.plan.beginning_settled,
+            )
+            for fee in version.fees.all()
+        ],
         terms=_terms(version),
     )
 
@@ -127,7 +142,15 @@ def _terms(version: PlanVersion) -> list[Term]:
     for label, (_, lack) in _TERMS.items():
         if lack and own[label] and label not in said and not (label == "Minimum" and "Commitment" in said):
             said[label] = lack
-    return [Term(label, words, own.get(label, ())) for label, words in said.items()]
+    return [
+        Term(
+            label,
+            words,
+            own.get(label, ()),
+            is_left_out=label == "Trial" and not version.trial_days and version.plan.beginning_settled,
+        )
+        for label, words in said.items()
+    ]
 
 
 def terms_words(version: PlanVersion) -> str:

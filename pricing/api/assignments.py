@@ -203,7 +203,10 @@ class LogSerializer(serializers.ModelSerializer[AssignmentLog]):
 
     class Meta:
         model = AssignmentLog
-        fields = ["id", "customer", "assignment", "plan", "at", "kind", "source", "rule", "rule_words", "actor", "detail"]
+        fields = [
+            *("id", "customer", "assignment", "plan", "at", "kind", "source"),
+            *("rule", "rule_words", "actor", "detail"),
+        ]
 
 
 class LogQuery(Strict):

@@ -15,7 +15,7 @@ PLAN = {
     "is_default": True,
     "base": None,
     "customer": None,
-    "follows_base": True,
+    "follows_base": None,
     "active_version": 1,
     "draft_version": None,
     "created_at": "2026-11-02T09:30:00Z",
@@ -28,6 +28,7 @@ PRIVATE_PLAN = PLAN | {
     "is_default": False,
     "base": "AwesomeIntegrationApi",
     "customer": "acme",
+    "follows_base": True,
     "active_version": None,
     "draft_version": 1,
 }

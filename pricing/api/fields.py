@@ -92,6 +92,7 @@ def query_of(request: Request, form: type[Strict]) -> dict[str, Any]:
             raise serializers.ValidationError({name: "Give it once."})
         sent[name] = texts if many else texts[0]
     query = form(data=sent)
+    query.unknown = "There is no such parameter."
     query.is_valid(raise_exception=True)
     found: dict[str, Any] = query.validated_data
     return found

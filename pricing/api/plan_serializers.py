@@ -4,12 +4,14 @@ from typing import Any
 
 from django.db import transaction
 from rest_framework import serializers
+from rest_framework.validators import UniqueValidator
 
 from meters.api.serializers import ByKey, ConditionsField, NumberField, Strict
-from meters.models import Customer
+from meters.models import Customer, slug_key
 from pricing.api.fields import WHOLE, ItemByKey, KeyOf, Settable, activator_of, below, rate_faults
 from pricing.api.rate_schema import ParametersField
 from pricing.explain import describe_rate
+from pricing.inputs import key_taken
 from pricing.models import Fee, Plan, PlanVersion, ProductItem, Rate
 from pricing.plans import draft_version, set_default, set_fee, set_rate, set_terms
 from pricing.private_plans import set_follows_base
@@ -36,6 +38,12 @@ class PlanSerializer(Settable, serializers.ModelSerializer[Plan]):
 
     base = KeyOf(allow_null=True, help_text="Of a private plan: the plan that it was made of.")
     customer = KeyOf(allow_null=True, help_text="Of a private plan: whose it is.")
+    follows_base = serializers.BooleanField(
+        required=False,
+        allow_null=True,
+        help_text="Of a private plan: whether a new version of the base plan makes a new version of this one, with the "
+        "customer's own prices kept. Null for any other plan.",
+    )
     active_version = serializers.IntegerField(read_only=True, allow_null=True, help_text="Its number.")
     draft_version = serializers.IntegerField(read_only=True, allow_null=True, help_text="Its number.")
 
@@ -56,22 +64,32 @@ class PlanSerializer(Settable, serializers.ModelSerializer[Plan]):
         ]
         read_only_fields = ["status", "created_at"]
         # There is one default plan, but a new one takes the place of the old one.
-        extra_kwargs: dict[str, Any] = {"is_default": {"validators": []}}
+        extra_kwargs: dict[str, Any] = {
+            "is_default": {"validators": []},
+            "key": {"validators": [slug_key, UniqueValidator(Plan.objects.all(), message=key_taken(Plan))]},
+        }
+
+    def to_representation(self, instance: Plan) -> dict[str, Any]:
+        shown: dict[str, Any] = super().to_representation(instance)
+        return shown if instance.is_private else shown | {"follows_base": None}
 
     def validate_key(self, key: str) -> str:
         if self.instance is not None and key != self.instance.key:
             raise serializers.ValidationError("The key of a plan never changes.")
         return key
 
-    def validate_follows_base(self, follows: bool) -> bool:
+    def validate_follows_base(self, follows: bool | None) -> bool | None:
         private = self.instance is not None and self.instance.is_private
-        if not private and not follows:
+        if not private and follows is not None:
             raise serializers.ValidationError("Only a private plan follows another one.")
+        if private and follows is None:
+            raise serializers.ValidationError("This is true or false.")
         return follows
 
     @transaction.atomic
     def create(self, validated_data: dict[str, Any]) -> Plan:
         is_default = validated_data.pop("is_default", False)
+        validated_data.pop("follows_base", None)
         plan = Plan.objects.create(**validated_data)
         draft_version(plan)
         if is_default:
@@ -82,13 +100,13 @@ class PlanSerializer(Settable, serializers.ModelSerializer[Plan]):
     def update(self, instance: Plan, validated_data: dict[str, Any]) -> Plan:
         validated_data.pop("key", None)
         is_default = validated_data.pop("is_default", instance.is_default)
-        follows = validated_data.pop("follows_base", instance.follows_base)
+        follows = validated_data.pop("follows_base", None)
         if is_default != instance.is_default:
             set_default(instance, is_default=is_default)
         for name, value in validated_data.items():
             setattr(instance, name, value)
         instance.save(update_fields=list(validated_data))
-        if follows != instance.follows_base:
+        if follows is not None and follows != instance.follows_base:
             set_follows_base(instance, follows=follows, actor=activator_of(self.context["request"]))
         return instance
 

@@ -66,7 +66,7 @@ if (form) {
     live.forEach((row, index) => {
       row.querySelector(".tier-lower").textContent = lower;
       bound(row).placeholder = index === live.length - 1 ? "and above" : "";
-      lower = bound(row).value.trim() || lower;
+      lower = bound(row).value.trim();
     });
   };
   const part = (id) => document.getElementById(id);

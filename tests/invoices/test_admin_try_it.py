@@ -110,6 +110,14 @@ def test_single_events_are_typed_as_a_number_of_them(staff: Client, meter: Meter
     assert panel.pictures[0].notes[-1] == "Drawn for events of 33.333333333333333 calls each."
 
 
+def test_the_dots_of_single_events_agree_with_the_table(staff: Client, meter: Meter) -> None:
+    plan = make_plan("cards", {meter: CARDS})
+    panel, _ = look(staff, plan, **{quantity_of(meter): "100 1000", f"n{quantity_of(meter)}": "3"})
+    assert totals(panel) == [("100 calls", "$1.90", ""), ("1,000 calls", "$10.90", "")]
+    assert [dot.words for dot in panel.pictures[0].chart.asked] == ["100: $1.90", "1,000: $10.90"]
+    assert "The dots are for the events that you typed" in panel.pictures[0].notes[-1]
+
+
 def test_one_time_fees_are_in_the_first_period(staff: Client, plan: Plan, meter: Meter) -> None:
     set_fee(draft_version(plan), key="setup", name="Set-up", kind="one_time", amount=Decimal(99))
     panel, _ = look(staff, plan, **{quantity_of(meter): "0", "first": "on"})

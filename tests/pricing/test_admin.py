@@ -69,7 +69,7 @@ def test_a_new_plan_has_its_draft(staff: Client) -> None:
 def test_a_taken_key_is_refused_beside_the_field(staff: Client) -> None:
     Plan.objects.create(key="Basic")
     response = staff.post("/admin/pricing/plan/add/", {"key": "Basic"})
-    assert response.context["adminform"].form.errors["key"] == ["Plan with this Key already exists."]
+    assert response.context["adminform"].form.errors["key"] == ["Another plan has this key."]
 
 
 def test_one_plan_is_the_default(staff: Client) -> None:
@@ -210,7 +210,8 @@ def test_the_plan_list_asks_as_often_for_many_plans_as_for_one(
     staff: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     meter = make_meter()
-    plans = [make_plan(f"Plan{number}", {meter: STORY_RATE}, is_default=number == 0) for number in range(4)]
+    for number in range(4):
+        make_plan(f"Plan{number}", {meter: STORY_RATE}, is_default=number == 0)
     make_customer("acme")
     with django_assert_max_num_queries(8):
         response = staff.get("/admin/pricing/plan/")

@@ -100,7 +100,14 @@ def test_rules_change_places(staff: Client, plan: Plan) -> None:
 
 def test_moves_are_posted_by_who_may_change(staff: Client, colleague: Any, plan: Plan) -> None:
     made = rule(plan, 10, a="1")
-    assert "Later: Rule 10: Basic" in text(staff.get(LIST))
+    shown = text(staff.get(LIST))
+    assert "Later: Rule 10: Basic" not in shown  # there is nothing to move among
+    rule(plan, 20, a="2")
+    shown = text(staff.get(LIST))
+    assert "Later: Rule 10: Basic" in shown
+    assert "Earlier: Rule 10: Basic" not in shown
+    assert "Earlier: Rule 20: Basic" in shown
+    assert "Later: Rule 20: Basic" not in shown
     assert staff.get(f"{LIST}{made.pk}/move/up/").status_code == 405
     assert staff.post(f"{LIST}{made.pk}/move/sideways/").status_code == 405
     assert staff.post(f"{LIST}999999/move/up/").status_code == 404

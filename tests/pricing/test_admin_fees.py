@@ -83,8 +83,8 @@ BAD = [
     (SEATS | {"kind": "percent", "percent": "0"}, "percent", "greater than 0"),
     (SEATS | {"name": "座席"}, "key", "write one"),
     (SEATS | {"key": "no spaces"}, "key", "Use letters"),
-    (SEATS | {"key": "taken"}, "key", "has a fee with the key taken"),
-    (SEATS | {"name": "Taken"}, "key", "has a fee with the key taken"),
+    (SEATS | {"key": "taken"}, "key", "Another fee has this key."),
+    (SEATS | {"name": "Taken"}, "key", "Another fee has this key."),
 ]
 
 

@@ -43,6 +43,6 @@ def test_each_call_of_the_page_is_taken(api: Api) -> None:
         answer = getattr(client, method.lower())(path, body, format="json")
         assert answer.status_code in (200, 201), (path, answer.content)
         statuses.append(answer.status_code)
-    assert len(statuses) == 11
+    assert len(statuses) == 12
     version = PlanVersion.objects.get(plan__key="Basic")
     assert (version.status, version.rates.count(), version.fees.count()) == ("active", 1, 1)

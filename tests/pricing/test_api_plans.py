@@ -76,6 +76,48 @@ class TestPlans:
         assert [row["key"] for row in ok(client.get("/v1/plans"))["data"]] == ["Basic", "Pro"]
         assert client.delete("/v1/plans/Basic").status_code == 405
 
+    def test_only_private_plans_follow(self, client: APIClient) -> None:
+        make_plan("Basic", {make_meter(): STORY_RATE})
+        assert ok(client.get("/v1/plans/Basic"))["follows_base"] is None
+        assert ok(client.patch("/v1/plans/Basic", {"follows_base": None}, format="json"))["follows_base"] is None
+        make_customer("acme")
+        assert post(client, "/v1/plans/Basic/private-plans", {"customer": "acme"}, 201)["follows_base"] is True
+        path = "/v1/plans/Basic.acme"
+        assert pointers(client.patch(path, {"follows_base": None}, format="json")) == {"/follows_base"}
+        assert ok(client.patch(path, {"follows_base": False}, format="json"))["follows_base"] is False
+
+    def test_what_is_taken_and_unknown_is_told_in_plain_words(self, client: APIClient) -> None:
+        Plan.objects.create(key="Taken")
+        (fault,) = client.post("/v1/plans", {"key": "Taken"}, format="json").json()["errors"]
+        assert fault["detail"] == "Another plan has this key."
+        (fault,) = client.get("/v1/plans", {"colour": "red"}).json()["errors"]
+        assert fault["detail"] == "There is no such parameter."
+
+    @pytest.mark.parametrize("number", [12.5, "12.5", 12])
+    def test_decimals_are_text_in_every_call(self, client: APIClient, number: Any) -> None:
+        make_plan("Basic", {make_meter(): STORY_RATE})
+        parameters = {"model": "per_unit", "unit_price": number}
+        calls: list[tuple[str, str, dict[str, Any], str]] = [
+            (
+                "post",
+                f"{DRAFT}/rates",
+                {"product_item": "ApiCalls", "parameters": parameters},
+                "/parameters/unit_price",
+            ),
+            ("post", f"{DRAFT}/fees", {"key": "a", "name": "A", "amount": number}, "/amount"),
+            ("patch", DRAFT, {"minimum": number}, "/minimum"),
+            ("post", "/v1/promotions", {"key": "p", "name": "P", "percent": number}, "/percent"),
+            ("post", "/v1/tax-rates", {"key": "t", "name": "T", "percent": number}, "/percent"),
+            ("post", "/v1/plans/Basic/document", {"minimum": number}, "/minimum"),
+        ]
+        for method, path, body, pointer in calls:
+            answer = getattr(client, method)(path, body, format="json")
+            if isinstance(number, float):
+                assert pointers(answer) == {pointer}, path
+                assert "as text" in answer.json()["errors"][0]["detail"]
+            else:
+                assert answer.status_code in (200, 201), answer.content
+
     def test_only_an_active_plan_becomes_the_default(self, client: APIClient) -> None:
         make_plan("Basic", {make_meter(): STORY_RATE}, is_default=True)
         assert pointers(client.post("/v1/plans", {"key": "Pro", "is_default": True}, format="json")) == {"/is_default"}

@@ -111,8 +111,8 @@ CASES: list[tuple[str, Step, str, tuple[str, str, str], str]] = [
         "the cap of a discount",
         Step(StepKind.CAP, Decimal(30), of=Decimal(20)),
         "",
-        ("Limit of the discount", "Only $20.00 of this discount is left", "$30.00"),
-        "Only $20.00 of this discount is left: $30.00 less is taken off.",
+        ("Limit of the discount", "At most $20.00 of this discount can be taken off", "$30.00"),
+        "At most $20.00 of this discount can be taken off: $30.00 less is taken off.",
     ),
     (
         "up to the minimum",

@@ -48,10 +48,11 @@ class TestWhoPays:
 class TestProfiles:
     def test_change_what_is_named_and_keep_the_rest(self) -> None:
         customer, vat = make_customer(), rate("vat")
-        set_billing_profile(customer, legal_name="Acme Ltd", address="1 Road\nTown", tax_id="GB1", tax_rates=[vat])
+        set_billing_profile(customer, legal_name="Acme Ltd", address="1 Road\r\nTown", tax_id="GB1", tax_rates=[vat])
         set_billing_profile(customer, tax_note="Zero rated")
         profile = BillingProfile.objects.get(customer=customer)
         assert (profile.legal_name, profile.tax_id, profile.tax_note) == ("Acme Ltd", "GB1", "Zero rated")
+        assert profile.address == "1 Road\nTown"
         assert list(profile.tax_rates.all()) == [vat]
 
     def test_a_retired_rate_is_kept_but_not_given(self) -> None:
