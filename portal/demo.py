@@ -74,7 +74,7 @@ def fill(now: datetime) -> None:
     """Makes all of the demo, or nothing: a fill that is interrupted starts from the beginning."""
     partitions.ensure_accepted_span(now)
     meters = make_meters()
-    customers = [(demo, make_customer(demo)) for demo in CUSTOMERS]
+    customers = [(demo, make_customer(demo, now)) for demo in CUSTOMERS]
     make_plans(meters)
     for demo, customer in customers:
         rule = matching_rule(customer)
@@ -204,7 +204,7 @@ def make_agreements(now: datetime) -> None:
     )
 
 
-def make_customer(demo: DemoCustomer) -> Customer:
+def make_customer(demo: DemoCustomer, now: datetime) -> Customer:
     return create_customer(
         key=demo.key,
         name=demo.name,
@@ -212,6 +212,8 @@ def make_customer(demo: DemoCustomer) -> Customer:
         traits=demo.traits,
         time_zone=demo.time_zone,
         source=Customer.Source.API,
+        # Its plan is given below, from the day on which its months begin.
+        onboarded_at=now,
     )
 
 

@@ -11,7 +11,7 @@ from invoices.models import Invoice
 from meters.models import Customer, Event, UsageBucket
 from portal import demo
 from portal.models import Membership
-from pricing.models import Assignment
+from pricing.models import Assignment, AssignmentLog
 
 
 @pytest.mark.django_db
@@ -48,6 +48,7 @@ def test_it_has_customers_usage_and_months_of_final_invoices() -> None:
         "hooli": {"trial"},
     }
     assert not Event.objects.filter(occurred_at__gt=now).exists()
+    assert not AssignmentLog.objects.filter(kind=AssignmentLog.Kind.UNMATCHED).exists()
     assert UsageBucket.objects.aggregate(n=Sum("count"), total=Sum("sum")) == Event.objects.aggregate(
         n=Count("sequence"), total=Sum("value")
     )
