@@ -106,6 +106,9 @@ def _plan_of(wanted: PlanDocument, actor: str) -> tuple[Plan, list[Difference]]:
         else:
             check_row(Plan(key=wanted.key), unique=False)
             plan, _ = Plan.objects.get_or_create(key=wanted.key)
+    if plan.base is not None:
+        # It is older: plans are held by id.
+        lock_plan(plan.base)
     plan = lock_plan(plan)
     if ((plan.base and plan.base.key) or "") != wanted.base:
         raise ValidationError({"base": f"The base of a plan never changes; {plan.key} has {plan.base or 'none'}."})

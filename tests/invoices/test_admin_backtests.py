@@ -168,6 +168,14 @@ def test_the_file(staff: Client, done: Backtest) -> None:
     assert (rows[0]["from"], rows[0]["to"]) == ("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z")
 
 
+def test_there_is_no_file_of_half_a_backtest(staff: Client, done: Backtest) -> None:
+    for status in ("waiting", "running", "failed"):
+        Backtest.objects.update(status=status)
+        response = staff.get(page(done, "csv"), follow=True)
+        assert response.redirect_chain == [(page(done), 302)]
+        assert "There is a CSV when the backtest is done." in text(response)
+
+
 def test_periods_that_cannot_be_compared_are_said_so(staff: Client, plan: Plan) -> None:
     set_terms(draft_version(plan), interval="year")
     started = start_backtest(plan=plan)

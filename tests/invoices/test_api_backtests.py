@@ -9,6 +9,7 @@ import time_machine
 from rest_framework.test import APIClient
 
 from invoices.backtest import work_on
+from invoices.backtest_reports import csv_rows
 from invoices.models import Backtest
 from pricing.models import Plan
 from pricing.plans import draft_version, set_rate
@@ -110,6 +111,24 @@ def test_sent_again_it_is_started_once(api: Callable[..., APIClient], plan: Plan
     first, again = (client.post(URL, {}, format="json", headers={"Idempotency-Key": "one"}) for _ in range(2))
     assert first.json() == again.json()
     assert Backtest.objects.count() == 1
+
+
+def test_there_are_no_rows_of_half_a_backtest(api: Callable[..., APIClient], plan: Plan) -> None:
+    started = api().post(URL, {}, format="json").json()["id"]
+    refused = api("read").get(f"{URL}/{started}/rows")
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_done")
+
+
+def test_rows_of_a_price_that_is_a_mistake(api: Callable[..., APIClient], plan: Plan) -> None:
+    item = draft_version(plan).rates.get().product_item
+    set_rate(draft_version(plan), product_item=item, parameters=PER_CALL | {"unit_price": "1" + "0" * 24})
+    started = api().post(URL, {}, format="json").json()["id"]
+    work_on(started)
+    first, second = api("read").get(f"{URL}/{started}/rows").json()["data"]
+    assert first["change_percent"] == str(12 * 10**28 - 100)
+    assert second["change_percent"] is None
+    backtest = Backtest.objects.get()
+    assert [row[-1] for row in csv_rows(backtest)][1:] == [first["change_percent"], ""]
 
 
 def test_who_may(api: Callable[..., APIClient], plan: Plan) -> None:

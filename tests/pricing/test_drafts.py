@@ -55,7 +55,6 @@ class TestRates:
             {"colour": ["red"]},
             {"source": []},
             {"source": "web"},
-            {"source": [""]},
             {"source": [1]},
             {"source": ["a\0b"]},
             {"source": ["x" * 501]},
