@@ -190,6 +190,7 @@ def _unpriced(subjects: Sequence[Subject], items: Sequence[ProductItem]) -> list
         customer__in={subject.customer.pk for subject in subjects},
         period_start__lt=max(subject.period.end for subject in subjects),
         period_end__gt=min(subject.period.start for subject in subjects),
+        is_correction=False,
     ).exclude(status=Invoice.Status.VOID)
     if len(subjects) == 1:
         invoices = invoices.exclude(assignment=subjects[0].assignment)

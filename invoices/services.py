@@ -300,19 +300,24 @@ def _close(invoice_id: int, now: datetime) -> Invoice:
     invoice = lock_invoice(invoice_id)
     _end_period(invoice, now)
     if invoice.status == Invoice.Status.GRACE and now >= invoice.closes_at and _may_be_final(invoice):
-        close_now(invoice, now=now)
+        _close_for_good(invoice, now)
     return invoice
 
 
 def close_now(invoice: Invoice, *, now: datetime, actor: str = "") -> Invoice:
-    """Makes a live invoice final whose period is over, with what has come too late for earlier ones. Call it with the
-    invoice and its customer locked."""
+    """Makes a live invoice final whose period is over, before its time. Call it with the invoice and its customer
+    locked."""
     _end_period(invoice, now)
     rerating.take_up([invoice.customer_id])
+    _close_for_good(invoice, now, actor)
+    return invoice
+
+
+def _close_for_good(invoice: Invoice, now: datetime, actor: str = "") -> None:
+    """Makes an invoice final, with what has come too late for earlier ones."""
     _rate_again(invoice.customer_id, now)
     _recalculate(invoice, now)
     _finalize(invoice, now, actor)
-    return invoice
 
 
 def _end_period(invoice: Invoice, now: datetime) -> None:
