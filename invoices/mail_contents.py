@@ -55,7 +55,7 @@ def invoice_content(invoice: Invoice) -> MailContent:
         facts.append(("Due", day_words(invoice.due_on)))
     return MailContent(
         subject=f"Invoice {invoice.number} from {settings.COMPANY_NAME}: {format_money(due, currency)}",
-        intro=f"your invoice for {period} is ready.",
+        intro=f"Your invoice for {period} is ready.",
         facts=facts,
         lines=shown,
         sums=sums,
@@ -80,7 +80,7 @@ def alert_content(alert: Alert, invoice: Invoice, value: Decimal) -> MailContent
     is_staff = alert.audience == Alert.Audience.STAFF
     return MailContent(
         subject=f"{alert.name}: {reached_words(alert, value)} reached",
-        intro=f"the alert “{alert.name}” has reached its threshold. It is told once in each period.",
+        intro=f"The alert “{alert.name}” has reached its threshold. It is told once in each period.",
         facts=facts,
         sums=[("Estimate so far, before tax", format_money(invoice.subtotal, invoice.currency))],
         url=_url("admin:invoices_invoice_change" if is_staff else "portal:invoice", invoice.pk),
@@ -105,7 +105,7 @@ def credit_content(rule: CreditRule, left: Decimal) -> MailContent:
     asked = "" if rule.top_up is None else f"Add {format_money(rule.top_up, currency)} to go on as before."
     return MailContent(
         subject=f"Your credit with {settings.COMPANY_NAME} is low: {format_money(left, currency)} left",
-        intro="your prepaid credit is running low.",
+        intro="Your prepaid credit is running low.",
         facts=[
             ("Left, with the running bill taken off", format_money(left, currency)),
             ("Told below", format_money(rule.low_below, currency)),

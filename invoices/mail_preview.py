@@ -45,7 +45,7 @@ def _credit() -> tuple[MailContent, str] | None:
 def _example_invoice() -> MailContent:
     return MailContent(
         subject=f"Invoice 2026-0042 from {settings.COMPANY_NAME}: $47.60",
-        intro="your invoice for 1–30 Nov 2026 is ready.",
+        intro="Your invoice for 1–30 Nov 2026 is ready.",
         facts=[("Invoice", "2026-0042"), ("Period", "1–30 Nov 2026"), ("Plan", "Pro"), ("Due", "15 Dec 2026")],
         lines=[("API calls", "$40.00"), ("VAT", "$7.60")],
         sums=[("Before tax", "$40.00"), ("Total", "$47.60")],
@@ -55,7 +55,7 @@ def _example_invoice() -> MailContent:
 def _example_alert() -> MailContent:
     return MailContent(
         subject="Half the budget: 50% of the budget reached",
-        intro="the alert “Half the budget” has reached its threshold. It is told once in each period.",
+        intro="The alert “Half the budget” has reached its threshold. It is told once in each period.",
         facts=[("Alert", "Half the budget"), ("Period", "1–30 Nov 2026"), ("Budget", "$500.00")],
         sums=[("Estimate so far, before tax", "$250.00")],
     )
@@ -64,7 +64,7 @@ def _example_alert() -> MailContent:
 def _example_credit() -> MailContent:
     return MailContent(
         subject=f"Your credit with {settings.COMPANY_NAME} is low: $8.50 left",
-        intro="your prepaid credit is running low.",
+        intro="Your prepaid credit is running low.",
         facts=[("Left, with the running bill taken off", "$8.50"), ("Told below", "$10.00")],
         outro="Add $50.00 to go on as before.",
     )

@@ -206,7 +206,7 @@ def test_the_log_of_mails(staff: Client) -> None:
     queue("credit_low", "customer:1", ["anna@acme.example"], preview_of("credit_low")[0], timezone.now())
     mail = Mail.objects.get()
     assert "anna@acme.example" in text(staff.get(MAILS))
-    assert "your prepaid credit is running low" in text(staff.get(f"{MAILS}{mail.pk}/change/"))
+    assert "Your prepaid credit is running low" in text(staff.get(f"{MAILS}{mail.pk}/change/"))
     assert mail.html == text(staff.get(f"{MAILS}{mail.pk}/html/"))
     Mail.objects.update(status="failed", next_try_at=None)
     fields = {"action": "send_selected_again", "_selected_action": [mail.pk]}
