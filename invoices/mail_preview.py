@@ -22,7 +22,8 @@ def preview_of(kind: str) -> tuple[MailContent, str]:
 
 def _invoice() -> tuple[MailContent, str] | None:
     finals = Invoice.objects.filter(status=Invoice.Status.FINAL).select_related("customer", "plan_version__plan")
-    invoice = finals.order_by("-id").first()
+    # One of nothing shows little.
+    invoice = finals.filter(total__gt=0).order_by("-id").first() or finals.order_by("-id").first()
     return None if invoice is None else (invoice_content(invoice), f"invoice {invoice.number} of {invoice.customer}")
 
 

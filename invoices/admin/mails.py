@@ -7,6 +7,7 @@ from typing import Any
 
 from csp.constants import NONE
 from csp.decorators import csp_replace
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -37,8 +38,20 @@ def html_page(request: HttpRequest, html: str) -> HttpResponse:
     return answer
 
 
+class MailSettingForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        widgets = {"greeting": forms.Textarea(attrs={"rows": 2}), "closing": forms.Textarea(attrs={"rows": 3})}
+        labels = {"enabled": "Send these mails"}
+        help_texts = {
+            "subject": "Empty: as below, with its figures.",
+            "greeting": "Stands above. Empty: Hello,",
+            "closing": "Stands at the end. Empty: the company's name.",
+        }
+
+
 @admin.register(MailSetting)
 class MailSettingAdmin(KeepsRows, ModelAdmin[MailSetting]):
+    form = MailSettingForm
     list_display = ["name", "state", "subject"]
     fields = ["enabled", "subject", "greeting", "closing"]
     change_form_template = "admin/invoices/mailsetting/change_form.html"
