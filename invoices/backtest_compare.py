@@ -9,7 +9,7 @@ from decimal import Decimal
 from django.db.models import F, Sum, Window
 from django.db.models.functions import RowNumber
 
-from invoices.adjustments import promotions_of
+from invoices.adjustments import NOTHING_TRIED, Tried, promotions_of
 from invoices.backtest_spans import Compared, Past, spans_of
 from invoices.computing import compute
 from invoices.drafting import Draft
@@ -51,11 +51,15 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One row to be: the invoices of a span, oldest first, and the periods that would have been in it."""
+    """One row to be: the invoices of a span, oldest first, and the periods that would have been in it. `then` and
+    `would_be` count the periods of promotions by all compared invoices of the assignment, and by what would have been
+    in place of these."""
 
     assignment: Assignment
     invoices: Sequence[Invoice]
     now: Sequence[Period]
+    then: Tried = NOTHING_TRIED
+    would_be: Tried = NOTHING_TRIED
 
 
 def compare(assignments: Sequence[Assignment], priced: PricedVersion, *, periods: int, as_of: datetime) -> Comparison:
@@ -126,7 +130,11 @@ def _jobs(assignment: Assignment, invoices: Sequence[Invoice], priced: PricedVer
             jobs.append(_Job(assignment, invoices[span.first : span.end], span.now))
         else:
             left_out += span.end - span.first
-    return jobs, left_out
+    compared = frozenset(invoice.pk for job in jobs for invoice in job.invoices)
+    were = [_stand_in(job, one.period, one.currency) for job in jobs for one in job.invoices]
+    would_be = [_stand_in(job, period, priced.currency) for job in jobs for period in job.now]
+    then, now = Tried(were, compared), Tried(would_be, compared)
+    return [replace(job, then=then, would_be=now) for job in jobs], left_out
 
 
 def _cycle_then(invoice: Invoice, assignment: Assignment) -> Cycle:
@@ -155,11 +163,12 @@ def _promotions(job: _Job, priced: PricedVersion, *, has_some: bool) -> tuple[li
     customers who have some, and once where the bills are for the same periods in the same currency."""
     if not has_some:
         return [()] * len(job.invoices), [()] * len(job.now)
-    then = [promotions_of(invoice) for invoice in job.invoices]
+    then = [promotions_of(invoice, job.then) for invoice in job.invoices]
     same_periods = [invoice.period for invoice in job.invoices] == list(job.now)
     if same_periods and all(invoice.currency == priced.currency for invoice in job.invoices):
         return then, then
-    return then, [promotions_of(_stand_in(job, period, priced)) for period in job.now]
+    stand_ins = [_stand_in(job, period, priced.currency) for period in job.now]
+    return then, [promotions_of(one, job.would_be) for one in stand_ins]
 
 
 def _one_by_one(jobs: Sequence[_Job], priced: PricedVersion, as_of: datetime) -> list[Row]:
@@ -167,9 +176,12 @@ def _one_by_one(jobs: Sequence[_Job], priced: PricedVersion, as_of: datetime) ->
     caps_then, caps_now = _Caps(jobs), _Caps(jobs)
     rows = []
     for job in jobs:
-        then = [caps_then.bill(_then(job, invoice, promotions_of(invoice)), invoice, as_of) for invoice in job.invoices]
-        stand_ins = [_stand_in(job, period, priced) for period in job.now]
-        now = [caps_now.bill(_now(job, one.period, priced, promotions_of(one)), one, as_of) for one in stand_ins]
+        then = [caps_then.bill(_then(job, one, promotions_of(one, job.then)), one, as_of) for one in job.invoices]
+        stand_ins = [_stand_in(job, period, priced.currency) for period in job.now]
+        now = [
+            caps_now.bill(_now(job, one.period, priced, promotions_of(one, job.would_be)), one, as_of)
+            for one in stand_ins
+        ]
         rows.append(_row(job, then, now, priced))
     return rows
 
@@ -183,7 +195,7 @@ def _now(job: _Job, period: Period, priced: PricedVersion, promotions: Promotion
     return Subject(job.assignment.customer, job.assignment, priced, period, promotions)
 
 
-def _stand_in(job: _Job, period: Period, priced: PricedVersion) -> Invoice:
+def _stand_in(job: _Job, period: Period, currency: str) -> Invoice:
     """The invoice that would have been, in the place of the first that was: to ask which promotions it would get."""
     first = job.invoices[0]
     return Invoice(
@@ -193,7 +205,7 @@ def _stand_in(job: _Job, period: Period, priced: PricedVersion) -> Invoice:
         period_start=period.start,
         period_end=period.end,
         time_zone=first.time_zone,
-        currency=priced.currency,
+        currency=currency,
     )
 
 
@@ -206,7 +218,8 @@ class _Caps:
         lines = InvoiceLine.objects.filter(invoice__in=invoices, promotion__isnull=False)
         sums = lines.order_by().values_list("invoice", "promotion").annotate(Sum("amount"))
         self.stored = [(invoices[invoice], applied, -amount) for invoice, applied, amount in sums]
-        self.taken: dict[int, Decimal] = defaultdict(Decimal)
+        # By promotion and currency: a cap is of what was taken in its own.
+        self.taken: dict[tuple[int, str], Decimal] = defaultdict(Decimal)
 
     def bill(self, subject: Subject, invoice: Invoice, as_of: datetime) -> Draft:
         """The bill of a subject whose promotions are those of `invoice`."""
@@ -217,16 +230,16 @@ class _Caps:
         (computed,) = compute([replace(subject, promotions=promotions)], now=as_of)
         for line in computed.draft.lines:
             if line.promotion_id is not None:
-                self.taken[line.promotion_id] -= line.amount
+                self.taken[line.promotion_id, invoice.currency] -= line.amount
         return computed.draft
 
     def _left(self, applied: int, left: Decimal, invoice: Invoice) -> Decimal:
         """`left` is what all other invoices that count leave (`promotions_of` says which)."""
         for other, promotion, amount in self.stored:
             counts = other.period_start < invoice.period_start or other.status == Invoice.Status.FINAL
-            if promotion == applied and counts and other.pk != invoice.pk:
+            if promotion == applied and counts and other.pk != invoice.pk and other.currency == invoice.currency:
                 left += amount
-        return max(left - self.taken[applied], Decimal(0))
+        return max(left - self.taken[applied, invoice.currency], Decimal(0))
 
 
 def _row(job: _Job, then: Sequence[Draft], now: Sequence[Draft], priced: PricedVersion) -> Row:
