@@ -46,6 +46,8 @@ def test_fees_terms_and_a_version_that_leaves_customers_where_they_are(new_page:
     staff.get_by_role("button", name="Save terms").click()
     expect(staff.locator("#draft .changes")).to_contain_text("$49.00 a period")
 
+    staff.get_by_role("link", name="Activate v2").click()
+    expect(staff.locator(".changes")).to_contain_text("$49.00 a period")
     staff.get_by_label("Stay on the version they have").check()
     staff.get_by_role("button", name="Activate v2").click()
     expect(staff.locator(".messagelist")).to_contain_text("Basic v2 is active for new customers.")
@@ -73,8 +75,9 @@ def test_a_private_plan_without_javascript_but_for_the_choice_of_the_customer(ne
     plain.get_by_role("button", name="Save price").click()
     expect(plain.locator("#draft .prices")).to_contain_text("Own")
     plain.get_by_role("switch").click()
+    plain.get_by_role("button", name="Activate v1").click()
     plain.get_by_role("link", name="Put Acme Retail on it").click()
-    expect(plain.locator("#id_plan option:checked")).to_have_text("Basic")
+    expect(plain.locator("#id_plan option:checked")).to_have_text("Basic (Acme Retail)")
     plain.get_by_role("button", name="Save", exact=True).click()
     assert Plan.objects.get(base=plan).assignments.get().customer.key == "acme"
 

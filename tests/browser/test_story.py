@@ -54,7 +54,7 @@ def test_staff_set_up_and_the_customer_sees_the_bill(new_page: NewPage) -> None:
     add(staff, "Meters", key="ApiCalls", unit="calls", dimensions="source, target", used_for_billing=True)
     expect(staff.locator(".messagelist")).to_contain_text("ApiCalls")
 
-    add(staff, "Plans", key="AwesomeIntegrationApi", default_plan=True)
+    add(staff, "Plans", key="AwesomeIntegrationApi")
     staff.get_by_role("link", name="Add product item").click()
     staff.get_by_label("Product item").select_option(label="ApiCalls")
     staff.locator("[name=model][value=block]").check()
@@ -67,9 +67,9 @@ def test_staff_set_up_and_the_customer_sees_the_bill(new_page: NewPage) -> None:
     staff.locator("[name=block_size]").fill("1000")
     staff.get_by_role("button", name="Save price").click()
     expect(staff.locator("#content")).to_contain_text("5,000 calls free, then $5.00 per started block of 1,000 calls")
-    staff.get_by_role("switch").or_(
-        staff.get_by_role("button", name=re.compile("activate", re.IGNORECASE))
-    ).first.click()
+    staff.get_by_role("switch").click()
+    expect(staff.get_by_label("Make it the default plan")).to_be_checked()  # as there is none yet
+    staff.get_by_role("button", name="Activate v1").click()
     expect(staff.locator("#content")).to_contain_text("active since")
 
     add(staff, "Customers", key="acme", name="Acme Retail")
