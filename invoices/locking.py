@@ -5,6 +5,7 @@ from collections.abc import Collection
 from django.db.models import Q
 
 from invoices.models import Invoice
+from invoices.pricing_of import frozen_version
 from meters.models import Customer
 
 # What an invoice is computed of.
@@ -36,4 +37,8 @@ def lock_live(invoice_ids: Collection[int], which: Q | None = None) -> list[Invo
     """Those of these invoices that are live, and such, in order of their ids. Their customers are held already: a
     statement of its own sees what was committed while that was waited for."""
     live = Invoice.objects.filter(which or Q(), pk__in=invoice_ids, status__in=Invoice.LIVE)
-    return list(live.order_by("pk").select_for_update(of=("self",)).select_related(*PARTS))
+    found = list(live.order_by("pk").select_for_update(of=("self",)).select_related("customer", "assignment"))
+    for invoice in found:
+        # Very many have the same few, which are frozen.
+        invoice.plan_version = frozen_version(invoice.plan_version_id).version
+    return found

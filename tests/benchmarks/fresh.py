@@ -42,8 +42,8 @@ RATE_PER_SECOND = 1000
 # Events of this many customers go in one request, as a gateway in front of an API sends them.
 BATCH = 10
 LIMIT = 2.0
-# How often the watcher looks. What it sees is late by no more than this.
-LOOK = 0.01
+# How often the watcher looks: what it sees is late by up to this, and looking more often takes from what it watches.
+LOOK = 0.05
 # What is not there after this is lost; the worker is to be there first.
 PATIENCE, START = 30.0, 120.0
 
