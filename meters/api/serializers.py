@@ -42,7 +42,10 @@ class TraitsField(serializers.DictField):
 
     def to_internal_value(self, data: Any) -> dict[str, str]:
         traits: dict[str, str] = super().to_internal_value(data)
-        return {self.name.run_validation(name): text for name, text in traits.items()}
+        clean = {self.name.run_validation(name): text for name, text in traits.items()}
+        if len(clean) < len(traits):
+            raise serializers.ValidationError("A trait is there twice, but for blanks around it.")
+        return clean
 
 
 class NumberField(serializers.DecimalField):

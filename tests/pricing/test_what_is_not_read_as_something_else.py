@@ -1,11 +1,13 @@
 """Input that could be taken for something else is refused, and the empty text is that of events without a dimension."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 import time_machine
 from django.core.exceptions import ValidationError
+from rest_framework.test import APIClient
 
 from invoices.explained import parts_of
 from pricing.document_text import read_text
@@ -27,6 +29,17 @@ def test_a_trait_that_is_there_twice_but_for_blanks(conditions: dict[str, str]) 
     assert list(error.value.message_dict) == ["conditions"]
     rule = save_rule(changes={"plan": plan, "conditions": {" tier ": " gold", "land": "no"}})
     assert dict(rule.conditions.values_list("trait", "value")) == {"tier": "gold", "land": "no"}
+
+
+def test_a_trait_that_is_sent_twice_but_for_blanks(api: Callable[..., APIClient]) -> None:
+    make_plan("Gold", {make_meter(): STORY_RATE})
+    traits = {"tier": "gold", " tier": "silver"}
+    rule = api().post("/v1/assignment-rules", {"plan": "Gold", "conditions": traits}, format="json")
+    customer = api().post("/v1/customers", {"key": "acme", "traits": traits}, format="json")
+    assert [(answer.status_code, answer.json()["errors"][0]["pointer"]) for answer in (rule, customer)] == [
+        (400, "/conditions"),
+        (400, "/traits"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["trial_days", "interval_count"])
