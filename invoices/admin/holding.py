@@ -30,8 +30,7 @@ def holding_panel(invoice: Invoice, *, lacks_approval: bool, may: bool) -> Holdi
     if not invoice.is_live:
         return None
     is_over = timezone.now() >= invoice.period_end
-    closing = f"Its grace time ends {instant(invoice.closes_at)}"
-    told = [f"{closing}; late usage of the period counts until then."]
+    told = []
     if invoice.held_at is not None:
         told.append(f"Held since {instant(invoice.held_at)}: {invoice.hold_reason}")
     if lacks_approval:
@@ -39,7 +38,7 @@ def holding_panel(invoice: Invoice, *, lacks_approval: bool, may: bool) -> Holdi
     if invoice.approved_at is not None:
         told.append(f"Approved {instant(invoice.approved_at)} by {invoice.approved_by or 'Tollmeter'}.")
     if invoice.held_at is None and not lacks_approval:
-        told.append("Then it becomes final by itself.")
+        told.append("It becomes final by itself when its grace time is over.")
     buttons = []
     if invoice.held_at is not None:
         buttons.append(("release", "Release"))

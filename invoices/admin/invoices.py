@@ -179,9 +179,10 @@ class InvoiceAdmin(OverduePage, SettlingPages, ReadOnly, ModelAdmin[Invoice]):
     def computed(self, invoice: Invoice) -> str:
         return instant(invoice.computed_at) or "not yet"
 
-    @admin.display(description="becomes final at")
-    def closing(self, invoice: Invoice) -> str:
-        return f"{instant(invoice.closes_at)}; late usage of the period counts until then"
+    @admin.display(description="grace time ends at")
+    def closing(self, invoice: Any) -> str:
+        waits = invoice.is_held or invoice.lacks_approval
+        return f"{instant(invoice.closes_at)}; late usage counts until {'it is final' if waits else 'then'}"
 
     @admin.display(description="final since")
     def finalized(self, invoice: Invoice) -> str:

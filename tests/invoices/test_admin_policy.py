@@ -122,11 +122,12 @@ class TestAnInvoice:
         return live_invoice(acme)
 
     def test_is_held_and_released(self, staff: Client, invoice: Invoice) -> None:
-        assert "Then it becomes final by itself." in text(staff.get(change(invoice)))
+        assert "It becomes final by itself when its grace time is over." in text(staff.get(change(invoice)))
         held = text(staff.post(change(invoice, "hold"), {"reason": "Price <disputed>"}, follow=True))
         assert "Held since 22 Nov 2026, 14:30 UTC: Price <disputed>" in held
         assert "Held Ada" not in held
         assert "by itself" not in held
+        assert "late usage counts until it is final" in held
         released = text(staff.post(change(invoice, "release"), follow=True))
         assert "Released: it becomes final at the end of its grace time, 2 Dec 2026, 00:00 UTC." in released
         assert list(invoice.events.values_list("kind", "actor"))[1:] == [("held", "ada"), ("released", "ada")]
