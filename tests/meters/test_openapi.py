@@ -40,6 +40,7 @@ def test_it_is_valid_and_nothing_was_left_to_guessing(document: dict[str, Any]) 
         "billing-profiles",
         "credit-balances",
         "credit-entries",
+        "credit-notes",
         "credit-rules",
         "credits",
         "customers",

@@ -224,7 +224,8 @@ def test_what_an_import_asks_the_database_does_not_grow_with_its_rows(plan: Plan
         return [query["sql"] for query in asked]
 
     few, many = statements(["a", "b"]), statements([f"c{number}" for number in range(60)])
-    assert len(few) == len(many) < 12
+    # One asks whether webhooks want to know.
+    assert len(few) == len(many) <= 12
     assert not Invoice.objects.exists()
     if dry_run:
         # It holds nobody up.
