@@ -14,6 +14,7 @@ from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
 
+from invoices.corrections_sql import PENDING
 from invoices.drafting import DraftLine, LineKind
 from invoices.models import BillingPolicy, Correction, CreditNoteLine, Invoice, InvoiceEvent, InvoiceLine
 from invoices.policy import billing_policy
@@ -44,39 +45,6 @@ def _digest(text: str) -> str:
 
 def promotion_key(applied: int) -> str:
     return f"{LineKind.PROMOTION}:{applied}"
-
-
-# By line of an invoice with a number, what its correction is and what other documents carry of it, where these are not
-# the same; of these customers' invoices. Uses invoice_final_end and the index of invoices by customer, correction_once,
-# invoiceline_corrects, and the indexes of credit notes by invoice and of their lines by credit note.
-#
-# A note that credits lines of the invoice, and sets off in it what was corrected before, carries no correction.
-_PENDING = """
-WITH said AS (
-    SELECT i.id, c.key, c.amount_after - c.amount_before AS wanted, NULL::numeric AS carried, NULL::numeric AS quantity,
-           false AS noted
-    FROM invoices_invoice AS i JOIN invoices_correction AS c ON c.invoice_id = i.id
-    WHERE i.customer_id = ANY (%(customers)s::int[]) AND i.status = 'final'
-    UNION ALL
-    SELECT i.id, l.corrects_key, NULL, l.amount, l.quantity, false
-    FROM invoices_invoice AS i
-    JOIN invoices_invoiceline AS l ON l.corrects_id = i.id
-    JOIN invoices_invoice AS d ON d.id = l.invoice_id
-    WHERE i.customer_id = ANY (%(customers)s::int[]) AND d.status = 'final'
-    UNION ALL
-    SELECT i.id, n.corrects_key, NULL, -n.amount, NULL, true
-    FROM invoices_invoice AS i
-    JOIN invoices_creditnote AS note ON note.invoice_id = i.id
-    JOIN invoices_creditnoteline AS n ON n.credit_note_id = note.id
-    WHERE i.customer_id = ANY (%(customers)s::int[]) AND i.status = 'final' AND n.corrects_key <> ''
-      AND NOT EXISTS (
-          SELECT FROM invoices_creditnoteline AS o
-          WHERE o.credit_note_id = note.id AND o.invoice_line_id IS NOT NULL
-      )
-)
-SELECT id, key, coalesce(sum(wanted), 0), coalesce(sum(carried), 0), coalesce(sum(quantity), 0), bool_or(noted)
-FROM said GROUP BY 1, 2 HAVING coalesce(sum(wanted), 0) <> coalesce(sum(carried), 0) ORDER BY 1, 2
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +80,7 @@ class Pending:
 def pending_of(customers: Collection[int]) -> dict[int, list[Pending]]:
     """By invoice, what is pending of its lines, in their order with taxes last. One whose corrections come to less than
     the policy minds is left out."""
-    rows = execute_prepared(_PENDING, {"customers": array(map(str, sorted(customers)))})
+    rows = execute_prepared(PENDING, {"customers": array(map(str, sorted(customers)))})
     if not rows:
         return {}
     ids = {row[0] for row in rows}

@@ -140,8 +140,8 @@ def change_plan(
 
     `when` is "now" (the customer's today), "period_end" (the end of the running period) or a day. The new assignment
     has the end that the old one had, where its periods were counted from an anchor, that one, and the quantities of
-    the fees that the new plan has too, also those that are said of the old one later on. On the first day of an assignment, or before it, the new one takes its place
-    altogether; the old one is left without any day.
+    the fees that the new plan has too, also those that are said of the old one later on. On the first day of an
+    assignment, or before it, the new one takes its place altogether; the old one is left without any day.
 
     Raises ValidationError by field.
     """

@@ -40,9 +40,7 @@ def check_priced(meter: Meter) -> None:
     for rate in rates.select_related("plan_version__plan"):
         if needs_events(rate.parsed) and not gives_events(meter):
             field = "rounding" if meter.aggregation == Meter.Aggregation.SUM else "aggregation"
-            raise ValidationError(
-                {field: f"{rate.plan_version} prices single events, so it sums without rounding."}
-            )
+            raise ValidationError({field: f"{rate.plan_version} prices single events, so it sums without rounding."})
         if gone := sorted(set(rate.where) - set(meter.dimensions)):
             raise ValidationError({"dimensions": f"{rate.plan_version} has a price by {', '.join(gone)}."})
 

@@ -58,7 +58,7 @@ class Plan(models.Model):
         help_text="A new version of the base plan makes a new version of this one, with the customer's own prices kept."
         " Otherwise this plan stays as it is.",
     )
-    # Of a private plan: made for a customer past the base plan's trial, so its own terms and fees say what begins again.
+    # Of a private plan: made for a customer past the base plan's trial, so its own terms and fees say what begins.
     beginning_settled = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -10,7 +10,7 @@ from invoices import due, services
 from invoices.models import Correction, Invoice, InvoiceLine
 from meters.models import Customer
 from tests.factories import live_invoice, make_customer, make_meter, put_on, run_sweep, send
-from tests.invoices.late import at, corrections, policy, rerate, said, unvoid, void, work_at
+from tests.invoices.late import at, corrections, rerate, said, unvoid, void, work_at
 from tests.invoices.plans import ONE_EACH, plan_with
 
 

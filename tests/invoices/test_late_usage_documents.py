@@ -223,9 +223,7 @@ class TestVoidInvoices:
         new.refresh_from_db()
         assert (new.status, new.total, corrections(live_invoice(acme))) == ("final", Decimal("5.50"), [])
 
-    def test_what_others_carry_for_it_is_taken_back(
-        self, acme: Customer, clock: time_machine.Traveller
-    ) -> None:
+    def test_what_others_carry_for_it_is_taken_back(self, acme: Customer, clock: time_machine.Traveller) -> None:
         send("acme", "Calls", 5, time=at(9, 30))
         work_at(clock, at(11, 3))
         new = voiding.reissue(september(acme).pk, reason="wrong")

@@ -220,10 +220,10 @@ def test_what_a_page_asks_does_not_grow_with_its_lines(
 ) -> None:
     person.get("/")
     owner.get("/")
-    with django_assert_max_num_queries(25 if path == "/" else 6):
+    with django_assert_max_num_queries(25 if path == "/" else 7):
         text(owner, path.format(november.pk))
     # Quantities of seats, and of capped promotions; lines are one query.
-    with django_assert_max_num_queries(25 if path == "/" else 6):
+    with django_assert_max_num_queries(25 if path == "/" else 7):
         text(person, path.format(full.pk))
 
 

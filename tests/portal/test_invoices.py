@@ -143,7 +143,7 @@ def test_a_page_takes_a_fixed_number_of_queries(
     owner: Client, november: Invoice, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     # Session, person, customers; invoice, lines, usage version.
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         owner.get(f"/invoices/{november.pk}/")
 
 

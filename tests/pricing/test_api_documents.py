@@ -85,7 +85,7 @@ def test_faults_in_a_document_are_told_where_they_are(client: APIClient) -> None
     assert faults(rates="none") == {"/rates"}
     assert faults(fees=[document["fees"][0], document["fees"][0]]) == {"/fees/1/key"}
     assert faults(fees=[document["fees"][0] | {"amount": 9.5}]) == {"/fees/0/amount"}
-    assert faults(trial_days=-1, colour="red") == {"/colour"}
+    assert faults(trial_days=-1, colour="red") == {"/colour", "/trial_days"}
     assert faults(trial_days=-1) == {"/trial_days"}
     assert faults(key="Other") == {"/key"}
     assert faults(f"{PATH}?dry=true") == {"/dry"}

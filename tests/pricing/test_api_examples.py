@@ -135,7 +135,7 @@ def test_no_call_is_left_out(paths: dict[str, Any]) -> None:
 
 
 def _of_invoices(path: str) -> bool:
-    return path.endswith("/estimate") or "/backtests" in path
+    return path.endswith(("/estimate", "/billing")) or "/backtests" in path
 
 
 def _requests(operation: dict[str, Any]) -> list[Any]:
