@@ -18,6 +18,7 @@ from invoices.computing import Computed, compute
 from invoices.corrections import correction_lines
 from invoices.drafting import Draft, with_corrections
 from invoices.models import Invoice, InvoiceLine
+from invoices.recalculating_sql import STORE_TOTALS
 from invoices.signals import lines_changed, recalculated
 
 # How many rows one statement stores.
@@ -44,16 +45,6 @@ CONTENT = (
 _content = attrgetter(*CONTENT)
 _PROMOTION, _AMOUNT = (CONTENT.index(name) for name in ("promotion_id", "amount"))
 Content = tuple[Any, ...]
-
-_STORE = """
-UPDATE invoices_invoice AS i
-SET subtotal = n.subtotal, total = n.total, usage_version = n.version, usage_at = n.at, is_stale = false,
-    follows_clock = n.follows_clock, computed_at = %(now)s
-FROM unnest(%(ids)s::bigint[], %(subtotals)s::numeric[], %(totals)s::numeric[], %(versions)s::bigint[],
-            %(times)s::timestamptz[], %(clocks)s::boolean[])
-    AS n (id, subtotal, total, version, at, follows_clock)
-WHERE i.id = n.id
-"""
 
 
 def rewrite(invoices: Sequence[Invoice], now: datetime) -> set[int]:
@@ -115,7 +106,7 @@ def _store(invoices: Sequence[Invoice], computed: Sequence[Computed], now: datet
         "clocks": [one.follows_clock for one in computed],
     }
     with connection.cursor() as cursor:
-        cursor.execute(_STORE, columns | {"now": now})
+        cursor.execute(STORE_TOTALS, columns | {"now": now})
 
 
 def _write_lines(invoices: Sequence[Invoice], drafts: Sequence[Draft]) -> set[int]:
