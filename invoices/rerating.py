@@ -21,6 +21,7 @@ from invoices.explained import CORRECTIONS, parts_of
 from invoices.final_terms import counted_by, final_subject
 from invoices.locking import PARTS
 from invoices.models import Correction, Invoice, InvoiceLine
+from invoices.rerating_sql import NOTE_AGAIN
 from meters.models import Customer
 from meters.settling import take_oldest
 from meters.statements import array, execute
@@ -28,14 +29,6 @@ from pricing.money import total_of
 
 # Stands for the version of a final invoice that is to be rated again.
 AGAIN = -1
-
-# Uses invoice_final_end.
-_NOTE = """
-UPDATE invoices_invoice AS i SET rerated_version = -1
-FROM unnest(%(customers)s::int[], %(oldest)s::timestamptz[]) AS t (customer_id, oldest_at)
-WHERE i.customer_id = t.customer_id AND i.status = 'final' AND NOT i.is_correction AND i.period_end > t.oldest_at
-RETURNING i.id
-"""
 
 
 @transaction.atomic
@@ -49,7 +42,7 @@ def take_up(customers: Collection[int]) -> None:
             "customers": array(str(customer) for customer in oldest),
             "oldest": array(at.isoformat() for at in oldest.values()),
         }
-        execute(_NOTE, columns)
+        execute(NOTE_AGAIN, columns)
 
 
 def rate_again(customer_id: int, now: datetime) -> bool:
