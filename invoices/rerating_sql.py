@@ -1,6 +1,7 @@
 """Which final invoices are to be rated again."""
 
-# Notes at final invoices (`rerating.AGAIN`) that usage before the end of their period has changed. Uses invoice_final_end.
+# Notes at final invoices (`rerating.AGAIN`) that usage before the end of their period has changed.
+# Uses invoice_final_end.
 NOTE_AGAIN = """
 UPDATE invoices_invoice AS i SET rerated_version = -1
 FROM unnest(%(customers)s::int[], %(oldest)s::timestamptz[]) AS t (customer_id, oldest_at)
