@@ -145,7 +145,16 @@ def _earlier_charged(invoices: Sequence[Invoice], tried: Tried) -> dict[Place, l
     charged_from = trial_ends(list(assignments.values()))
     by_assignment: dict[int, list[Invoice]] = defaultdict(list)
     stored = Invoice.objects.filter(assignment__in=assignments, is_correction=False).exclude(status=Invoice.Status.VOID)
-    columns = ("assignment_id", "period_start", "period_end", "time_zone", "currency", "status", "finalized_at")
+    columns = (
+        "assignment_id",
+        "period_start",
+        "period_end",
+        "time_zone",
+        "currency",
+        "status",
+        "finalized_at",
+        "frozen_terms",
+    )
     for one in [*stored.exclude(pk__in=tried.instead_of).only(*columns), *tried.invoices]:
         if one.period_end > charged_from[one.assignment_id]:
             by_assignment[one.assignment_id].append(one)
@@ -164,7 +173,13 @@ def _is_one_of_the_first(applied: AppliedPromotion, earlier: Sequence[Invoice]) 
 
 def _uses_up_a_period(applied: AppliedPromotion, invoice: Invoice) -> bool:
     """Not where the invoice cannot get it, and not where it was final before the promotion was given."""
-    return _can_get(applied, invoice) and (invoice.finalized_at is None or invoice.finalized_at > applied.created_at)
+    if not _can_get(applied, invoice):
+        return False
+    if invoice.finalized_at is None:
+        return True
+    if invoice.frozen_terms is None:  # older than these are kept
+        return invoice.finalized_at > applied.created_at
+    return any(kept["id"] == applied.pk for kept in invoice.frozen_terms["promotions"])
 
 
 class Taken:

@@ -75,7 +75,7 @@ def test_a_price_of_tiers_for_some_usage(new_page: NewPage) -> None:
     staff.get_by_role("button", name="Add condition").click()
     staff.locator(".condition-row").nth(1).get_by_role("button", name="Remove").click()
     staff.get_by_role("button", name="Save price").click()
-    expect(staff.locator(".messagelist")).to_contain_text("ApiCalls where region is eu or us")
+    expect(staff.get_by_role("status").first).to_contain_text("ApiCalls where region is eu or us")
     rate = Rate.objects.get()
     assert rate.where == {"region": ["eu", "us"]}
     assert rate.parameters == {
