@@ -29,10 +29,10 @@ from meters.models import ApiKey
 from meters.refusals import note_refusals
 
 _encoder = msgspec.json.Encoder()
-# Of bodies of more bytes a process works on two at a time: one that is read while one is written. More would take
-# memory, and nothing would be faster.
+# Of bodies of more bytes a process works on one at a time, while the other processes do: several would take memory,
+# and nothing would be faster.
 LARGE = 1_000_000
-_large_ones = threading.Semaphore(2)
+_large_ones = threading.Lock()
 
 
 class AnyParser(BaseParser):
