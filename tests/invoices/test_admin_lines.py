@@ -96,5 +96,5 @@ def test_the_page_asks_the_same_whatever_its_lines_are(
 ) -> None:
     invoice = live_invoice(acme)
     page(staff, invoice)
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(11):
         page(staff, invoice)
