@@ -29,16 +29,27 @@ def rows_of(line: InvoiceLine) -> list[Row]:
 
 
 def sentences_of(line: InvoiceLine) -> list[str]:
-    """The steps as sentences."""
+    """The steps as sentences, and at the end what rounding makes of them."""
+    rounding = rounding_of(line)
+    return [*exact_sentences_of(line), *([rounding] if rounding else [])]
+
+
+def exact_sentences_of(line: InvoiceLine) -> list[str]:
+    """The steps to the exact amount as sentences."""
     if line.kind == InvoiceLine.Kind.UNPRICED:
         return [UNPRICED]
+    return sentences(steps_of(line), unit=line.unit, currency=line.invoice.currency)
+
+
+def rounding_of(line: InvoiceLine) -> str:
+    """What rounding makes of the exact amount; empty where that has no more decimals than the currency."""
+    if line.kind == InvoiceLine.Kind.UNPRICED:
+        return ""
     currency = line.invoice.currency
-    steps = steps_of(line)
-    said = sentences(steps, unit=line.unit, currency=currency)
-    exact = total_of(step.amount for step in steps)
-    if exact != line.amount:
-        said.append(f"{format_amount(exact, currency)} is rounded to {format_money(line.amount, currency)}.")
-    return said
+    exact = total_of(step.amount for step in steps_of(line))
+    if exact == line.amount:
+        return ""
+    return f"{format_amount(exact, currency)} is rounded to {format_money(line.amount, currency)}."
 
 
 def notes_of(line: InvoiceLine) -> list[str]:
