@@ -1,0 +1,163 @@
+"""A vendor's account as scenarios drive it: over the API, with a clock that moves and a worker that keeps up with it."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import time_machine
+from django.conf import settings
+from django.utils import timezone
+from django.utils.module_loading import import_string
+from rest_framework.test import APIClient
+
+Json = dict[str, Any]
+
+# What the beat sends all the time, in its order; what it sends at an hour of the night moves no invoice.
+TASKS = [
+    entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values() if isinstance(entry["schedule"], int | float)
+]
+# What one tick leaves to do, the next one does.
+TICKS = 2
+MONEY = ("total", "credits_applied", "credited", "paid", "written_off", "amount_due")
+
+
+class Account:
+    """Moments are RFC 3339 with the offset of whom they are about; figures go in and come out as the API writes them."""
+
+    def __init__(self, client: APIClient, clock: time_machine.Traveller) -> None:
+        self.client = client
+        self.clock = clock
+
+    def at(self, moment: str) -> None:
+        """It is that moment, and the worker has done all that is to be done by then."""
+        self.clock.move_to(datetime.fromisoformat(moment))
+        self.work()
+
+    def work(self) -> None:
+        for _ in range(TICKS):
+            for task in TASKS:
+                import_string(task)()
+
+    # --- Asking ---
+
+    def get(self, path: str, **query: str) -> Any:
+        return _body(self.client.get(f"/v1/{path}", query), 200)
+
+    def post(self, path: str, body: object = None, *, expect: int = 201, **query: str) -> Any:
+        address = f"/v1/{path}" + ("?" + "&".join(f"{name}={value}" for name, value in query.items()) if query else "")
+        return _body(self.client.post(address, body or {}, format="json"), expect)
+
+    def patch(self, path: str, **body: object) -> Any:
+        return _body(self.client.patch(f"/v1/{path}", body, format="json"), 200)
+
+    # --- Telling ---
+
+    def meter(self, key: str, unit: str, **fields: object) -> None:
+        self.post("meters", {"key": key, "unit": unit, "used_for_billing": True, **fields})
+
+    def plan(self, key: str, rates: dict[str, object], *fees: Json, default: bool = False, **terms: object) -> None:
+        """Makes a plan, or its next version, and activates it. A rate is its parameters; or with `prorated` too."""
+        stay = {"moves_existing": "false"} if terms.pop("stay", False) else {}
+        document = {
+            "key": key,
+            "rates": [{"product_item": item, **_rate(rate)} for item, rate in rates.items()],
+            "fees": list(fees),
+        }
+        self.post(f"plans/{key}/document", document | terms, expect=200, activate="true", **stay)
+        if default:
+            self.patch(f"plans/{key}", is_default=True)
+
+    def customer(self, key: str, zone: str = "UTC") -> None:
+        self.post("customers", {"key": key, "time_zone": zone})
+
+    def assign(self, customer: str, plan: str, starts_on: str) -> int:
+        """Answers the id of the assignment."""
+        asked = {"customer": customer, "plan": plan, "starts_on": starts_on}
+        return int(self.post("assignments", asked)["id"])
+
+    def use(self, customer: str, meter: str, value: int, time: str, id: str | None = None) -> None:
+        """Sends an event at the moment of its time, or now where that is over; the bill follows."""
+        if datetime.fromisoformat(time) > timezone.now():
+            self.at(time)
+        self.send(customer, meter, value, time, id)
+
+    def send(self, customer: str, meter: str, value: int, time: str, id: str | None = None) -> None:
+        """Sends an event now, also one of a time to come."""
+        moment = datetime.fromisoformat(time).isoformat()
+        event = {"customer": customer, "meter": meter, "value": str(value), "time": moment} | ({"id": id} if id else {})
+        assert self.post("events", event, expect=200)["accepted"] == 1
+        self.work()
+
+    def void_event(self, customer: str, id: str) -> None:
+        asked = {"events": [{"customer": customer, "id": id}], "reason": "It was a test."}
+        assert self.post("events/void", asked, expect=200)["events"] == 1
+        self.work()
+
+    def pay(self, number: str, amount: str, reference: str, **fields: str) -> None:
+        self.post(f"invoices/{number}/payments", {"amount": amount, "reference": reference, **fields})
+
+    # --- Reading ---
+
+    def invoices(self, customer: str) -> list[Json]:
+        """The oldest first."""
+        return list(reversed(self.get("invoices", customer=customer, limit="100")["data"]))
+
+    def invoice(self, name: str | int) -> Json:
+        found: Json = self.get(f"invoices/{name}")
+        return found
+
+    def live(self, customer: str) -> Json:
+        """The only invoice that is not final, or void."""
+        [found] = [one for one in self.invoices(customer) if one["status"] in ("open", "grace")]
+        return found
+
+    def documents(self, customer: str) -> list[tuple[str, str, str, str | None, str]]:
+        """Of each invoice: number, status, total, the day it is due, and what is left to pay."""
+        return [
+            (one["number"], one["status"], one["total"], one["due_on"], one["amount_due"])
+            for one in self.invoices(customer)
+        ]
+
+    def overdue(self) -> list[str]:
+        return sorted(one["number"] for one in self.get("invoices", overdue="true")["data"])
+
+    def notes(self, customer: str) -> list[tuple[str, str, str]]:
+        """Number, invoice and total of each credit note, the oldest first."""
+        found = self.get("credit-notes", customer=customer)["data"]
+        return [(one["number"], one["invoice"], one["total"]) for one in reversed(found)]
+
+    def owed(self, customer: str) -> Decimal:
+        """What all documents of a customer leave to pay: invoices less credit notes, credits and payments."""
+        due = Decimal(0)
+        for one in self.invoices(customer):
+            if one["number"]:
+                payments = self.get(f"invoices/{one['number']}/payments")["data"]
+                due += Decimal(one["total"]) - Decimal(one["credits_applied"])
+                due -= sum(Decimal(payment["amount"]) for payment in payments)
+        return due - sum(Decimal(total) for _, _, total in self.notes(customer))
+
+
+def lines(invoice: Json) -> list[tuple[str, str | None, str]]:
+    """Name, quantity and amount of each line."""
+    return [(line["name"], line["quantity"], line["amount"]) for line in invoice["lines"]]
+
+
+def money(invoice: Json) -> dict[str, str]:
+    return {name: invoice[name] for name in (*MONEY, "payment_status")}
+
+
+def fee(key: str, amount: str, **fields: object) -> Json:
+    return {"key": key, "name": key.capitalize(), "kind": "recurring", "amount": amount, "quantity": "1", **fields}
+
+
+def per_unit(price: str, **fields: str) -> Json:
+    return {"model": "per_unit", "unit_price": price, **fields}
+
+
+def _rate(rate: Any) -> Json:
+    return dict(rate) if "parameters" in rate else {"parameters": rate}
+
+
+def _body(answer: Any, expected: int) -> Any:
+    assert answer.status_code == expected, answer.content
+    return answer.json()
