@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from invoices.models.documents import Invoice
 from meters.fields import NumericField
@@ -35,7 +36,8 @@ class Alert(models.Model):
     recipients = models.JSONField(default=list, help_text="Mail addresses.")
     enabled = models.BooleanField(default=True)
     actor = models.CharField(max_length=150, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    # Periods that were over by then are not watched.
+    created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         ordering = ["id"]
@@ -64,13 +66,18 @@ class AlertFiring(models.Model):
 
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="firings")
     invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="alert_firings")
+    # Those of then: one that is moved is another threshold. No budget is zero.
+    threshold = NumericField()
+    budget = NumericField(default=0)
     # What was reached, in the unit of the threshold.
     value = NumericField()
     at = models.DateTimeField()
 
     class Meta:
         ordering = ["-id"]
-        constraints = [models.UniqueConstraint(fields=["alert", "invoice"], name="alertfiring_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["alert", "invoice", "threshold", "budget"], name="alertfiring_once"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.alert} {self.at:%Y-%m-%d %H:%M}"
