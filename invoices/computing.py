@@ -50,8 +50,8 @@ class Priced:
     group: Group
 
 
-def compute(subjects: Sequence[Subject], *, now: datetime) -> list[Computed]:
-    """The bills of these subjects, in order, by usage as of `now`.
+def compute(subjects: Sequence[Subject], *, now: datetime, from_events: bool = False) -> list[Computed]:
+    """The bills of these subjects, in order, by usage as of `now`; `from_events` counts the raw events again.
 
     Those with the same prices (the same `PricedVersion`) and bounds are read together. Usage that nothing prices is on
     one bill of a customer only, that of the oldest assignment of the time, as its invoices say.
@@ -67,7 +67,7 @@ def compute(subjects: Sequence[Subject], *, now: datetime) -> list[Computed]:
     computed: dict[int, Computed] = {}
     for indexes in alike.values():
         some = [subjects[index] for index in indexes]
-        reading = _Reading(some, frames[indexes[0]], unpriced[indexes[0]], items, now)
+        reading = _Reading(some, frames[indexes[0]], unpriced[indexes[0]], items, now, from_events)
         for index in indexes:
             computed[index] = reading.computed(subjects[index], frames[index])
     return [computed[index] for index in range(len(subjects))]
@@ -113,10 +113,11 @@ class LineUsage:
         filters: Filters,
         until: datetime,
         beside: Sequence[ProductItem] = (),
+        from_events: bool = False,
     ) -> None:
         """`beside` are product items that are read as well, where no filters keep usage apart."""
         meters = _meters([*(line.item for line in lines), *beside])
-        self.usages = _read(customers, meters, windows, filters, until)
+        self.usages = _read(customers, meters, windows, filters, until, from_events)
         needing = [line.item for line in lines if _needs_values(line)]
         self.values = read_values(customers, _meters(needing), windows, filters=filters) if needing else {}
 
@@ -143,6 +144,7 @@ class _Reading:
         unpriced: Sequence[Unpriced],
         items: Sequence[ProductItem],
         now: datetime,
+        from_events: bool,
     ) -> None:
         priced = subjects[0].priced
         customers = [subject.customer for subject in subjects]
@@ -154,12 +156,18 @@ class _Reading:
         spans = [span for span in (frame.trial, *(span for _, span in unpriced)) if span.length]
         if filters:
             # What is in the trial or has no price is not kept apart: different values are counted once among it all.
-            self.charged = LineUsage(customers, self.lines, [frame.charged], filters=filters, until=now)
+            self.charged = LineUsage(
+                customers, self.lines, [frame.charged], filters=filters, until=now, from_events=from_events
+            )
             self.windows = list(dict.fromkeys(spans))
-            self.plain = _read(customers, _meters(beside), self.windows, {}, now) if spans else self.charged.usages
+            self.plain = self.charged.usages
+            if spans:
+                self.plain = _read(customers, _meters(beside), self.windows, {}, now, from_events)
         else:
             self.windows = list(dict.fromkeys([frame.charged, *spans]))
-            self.charged = LineUsage(customers, self.lines, self.windows, filters={}, until=now, beside=beside)
+            self.charged = LineUsage(
+                customers, self.lines, self.windows, filters={}, until=now, beside=beside, from_events=from_events
+            )
             self.plain = self.charged.usages
 
     def computed(self, subject: Subject, frame: Frame) -> Computed:
@@ -218,12 +226,17 @@ def _unpriced_of(
 
 
 def _read(
-    customers: Sequence[Customer], meters: Sequence[Meter], windows: Sequence[Period], filters: Filters, until: datetime
+    customers: Sequence[Customer],
+    meters: Sequence[Meter],
+    windows: Sequence[Period],
+    filters: Filters,
+    until: datetime,
+    from_events: bool,
 ) -> dict[int, Usage]:
     if len(customers) == 1:
-        usage = read_usage(customers[0], meters, windows, filters=filters, until=until)
+        usage = read_usage(customers[0], meters, windows, filters=filters, until=until, from_events=from_events)
         return {customers[0].pk: usage}
-    return read_usages(customers, meters, windows, filters=filters, until=until)
+    return read_usages(customers, meters, windows, filters=filters, until=until, from_events=from_events)
 
 
 def _meters(items: Sequence[ProductItem]) -> list[Meter]:

@@ -9,7 +9,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from django.utils import timezone
 
 from meters import usage_sql
-from meters.aggregation import EXACT, NOTHING, TIME_WEIGHTED, Change, Part, quantity, time_weighted
+from meters.aggregation import EXACT, NOTHING, TIME_WEIGHTED, Change, Part, quantity, shares, time_weighted
 from meters.models import RESERVED_DIMENSION, Customer, Meter
 from meters.periods import Period, floor_hour
 from meters.segments import Segments, day_segments, hour_segments
@@ -69,6 +69,11 @@ class Usage:
         """The quantities of all windows in order, zero-filled."""
         return [self.quantity(meter, index, group) for index in range(len(self.windows))]
 
+    def shares(self, meter: Meter, windows: Iterable[int], group: Group = ()) -> list[Decimal]:
+        """What each of these consecutive windows adds to the quantity of all of them, before the meter's rounding; of
+        a meter that adds up."""
+        return shares(meter, [self.parts.get((meter.id, window, group), NOTHING) for window in windows])
+
     def follows_clock(self, meter: Meter, window: int = 0) -> bool:
         """Whether time alone moves the quantity: a value that holds, in a window that goes on after `until`."""
         return (
@@ -106,6 +111,7 @@ def read_usage(
     where: Where | None = None,
     filters: Filters | None = None,
     until: datetime | None = None,
+    from_events: bool = False,
 ) -> Usage:
     """Usage of these meters in each of these windows, which may overlap (a running total is windows that all start
     at once). `group_by` names dimensions; usage without one of them is in the group of the empty text. `where` says
@@ -115,8 +121,13 @@ def read_usage(
     With `filters` the last text of each group is the number, from 0, of the first of its meter's filters that the
     dimensions meet, and the empty text where they meet none. So each combination of dimensions is in one group, and
     the quantity of a group is exact for every aggregation.
+
+    `from_events` counts the raw events, and uses nothing that was computed of them when they came in: slow, and
+    what a figure is checked against. Events of months that are detached are not there to be counted.
     """
-    reading = _Reading("one", {"customer": customer.id}, windows, group_by, where, until, filters=filters)
+    reading = _Reading(
+        "one", {"customer": customer.id}, windows, group_by, where, until, filters=filters, raw=from_events
+    )
     return reading.read(meters).usage_of(None)
 
 
@@ -149,10 +160,12 @@ def read_usages(
     where: Where | None = None,
     filters: Filters | None = None,
     until: datetime | None = None,
+    from_events: bool = False,
 ) -> dict[int, Usage]:
     """Usage of each of these customers by its id: what `read_usage` answers for each, in as many statements as one."""
     scope, ids = _scope_of(customers)
-    reading = _Reading(scope, ids, windows, group_by, where, until, filters=filters, apart=True).read(meters)
+    reading = _Reading(scope, ids, windows, group_by, where, until, filters=filters, apart=True, raw=from_events)
+    reading.read(meters)
     return {customer.id: reading.usage_of(customer.id) for customer in customers}
 
 
@@ -191,7 +204,9 @@ class _Reading:
         keep: Sequence[Group] | None = None,
         filters: Filters | None = None,
         apart: bool = False,
+        raw: bool = False,
     ) -> None:
+        self.raw = raw
         self.filters = dict(filters or {})
         self.windows = tuple(windows)
         self.group_by = tuple(group_by)
@@ -287,6 +302,9 @@ class _Reading:
                 self.parts[customer][meter, window, group] = part
 
     def _shape(self, meters: Sequence[Meter], segments: Segments) -> tuple[Shape, dict[str, Any]]:
+        if self.raw:
+            # Nothing is a whole unit, so all of it is read as the ragged edges are.
+            segments = replace(segments, whole=(), edges=segments.runs)
         conditions: list[tuple[int | None, str, Sequence[str]]]
         conditions = [(None, name, texts) for name, texts in self.where.items()]
         conditions += [(meter.id, name, texts) for meter in meters for name, texts in meter.where.items()]
@@ -328,6 +346,7 @@ class _Reading:
             bool(segments.edges),
             tuple(named) if self.filters else None,
             len(segments.whole) == 1 and not any(_is_inside(bound, segments.whole[0]) for bound in segments.bounds),
+            self.raw,
         )
         return shape, parameters
 

@@ -8,6 +8,8 @@ Names of what is shared: `segment` is the number of the part of the span that a 
 from dataclasses import dataclass
 from functools import lru_cache
 
+from meters.verification_sql import MONTHS
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -17,7 +19,7 @@ class Shape:
     whole units are one span, which then is no join that would keep the read of all customers on one core; `edges`:
     there are raw events to read at ragged bounds; `filters`: for each filter that usage is kept apart by, how many
     dimensions it names (None: it is not, and groups have no text for it); `uncut`: no bound lies within the whole
-    units.
+    units; `raw`: values that hold from before are read from events as well.
     """
 
     scope: str
@@ -29,6 +31,7 @@ class Shape:
     edges: bool = False
     filters: tuple[int, ...] | None = None
     uncut: bool = False
+    raw: bool = False
 
     @property
     def by_customer(self) -> bool:
@@ -143,13 +146,7 @@ def gauge_changes(shape: Shape) -> str:
     that the bound cuts. Events by meters_event_customer_time.
     """
     return f"""
-WITH held AS (
-    SELECT DISTINCT ON (b.customer_id, b.meter_id, b.dimension_set_id)
-           b.customer_id, b.meter_id, b.dimension_set_id, b.last_at AS at, b.last_sequence AS sequence, b.last AS value
-    FROM meters_usagebucket AS b
-    WHERE {_scope(shape, "b")} AND b.meter_id = ANY(%(meters)s::int[]) AND b.hour < %(first_hour)s::timestamptz
-    ORDER BY b.customer_id, b.meter_id, b.dimension_set_id, b.hour DESC
-),
+WITH {_held_by_events(shape) if shape.raw else _held(shape)},
 gauge AS (
     SELECT * FROM held
     UNION ALL
@@ -184,6 +181,35 @@ SELECT {_customer(shape, "e")}, e.meter_id, {_group(shape)} AS grp, {_segment("e
 {_events(shape, "run", _names(shape, "e"))}
   {_where(shape, "e", word="AND")}
 GROUP BY 1, 2, 3, 4"""
+
+
+def _held(shape: Shape) -> str:
+    return f"""held AS (
+    SELECT DISTINCT ON (b.customer_id, b.meter_id, b.dimension_set_id)
+           b.customer_id, b.meter_id, b.dimension_set_id, b.last_at AS at, b.last_sequence AS sequence, b.last AS value
+    FROM meters_usagebucket AS b
+    WHERE {_scope(shape, "b")} AND b.meter_id = ANY(%(meters)s::int[]) AND b.hour < %(first_hour)s::timestamptz
+    ORDER BY b.customer_id, b.meter_id, b.dimension_set_id, b.hour DESC
+)"""
+
+
+def _held_by_events(shape: Shape) -> str:
+    """From the events of all months that are there. Of those before, which are detached, only buckets are left."""
+    return f"""held AS (
+    SELECT DISTINCT ON (customer_id, meter_id, dimension_set_id) *
+    FROM (
+        SELECT e.customer_id, e.meter_id, e.dimension_set_id, e.occurred_at AS at, e.sequence, e.value
+        FROM meters_event AS e
+        WHERE {_scope(shape, "e")} AND e.meter_id = ANY(%(meters)s::int[]) AND e.void_id IS NULL
+          AND e.occurred_at < %(first_hour)s::timestamptz
+        UNION ALL
+        SELECT b.customer_id, b.meter_id, b.dimension_set_id, b.last_at, b.last_sequence, b.last
+        FROM meters_usagebucket AS b
+        WHERE {_scope(shape, "b")} AND b.meter_id = ANY(%(meters)s::int[]) AND b.hour < %(first_hour)s::timestamptz
+          AND b.hour < (SELECT min(day)::timestamp AT TIME ZONE 'UTC' FROM ({MONTHS}) AS months)
+    ) AS before
+    ORDER BY customer_id, meter_id, dimension_set_id, at DESC, sequence DESC
+)"""
 
 
 _PAIRS = "unnest(%(pair_segments)s::int[], %(pair_windows)s::int[]) AS pair (segment, w)"

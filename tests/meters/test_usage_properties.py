@@ -145,12 +145,14 @@ class TestUsageEqualsARecount(TestCase):
         some = read_usage_of([acme, globex], meters, spans, **asked, keep=keep)
         everyone = read_usage_of(None, meters, spans, **asked)
         apart = read_usages([globex, acme], meters, spans, **asked)
+        of_events = read_usages([globex, acme], meters, spans, **asked, from_events=True)
         for meter in meters:
             check(one, meter, ["acme"], None)
             check(some, meter, ["acme", "globex"], keep)
             check(everyone, meter, ["acme", "globex"], None)
             check(apart[acme.id], meter, ["acme"], None)
             check(apart[globex.id], meter, ["globex"], None)
+            check(of_events[acme.id], meter, ["acme"], None)
             if not group_by and not where and not meter.aggregation.startswith("time_weighted"):
                 assert everyone.events(meter) == recounted_events(meter, told[meter.key], span)
             self.check_tiling(one, meter, len(spans))
