@@ -84,7 +84,7 @@ class AlertFiring(models.Model):
 
 
 class AuditRun(models.Model):
-    """One audit of the books, with what it found."""
+    """One audit of the books, with what it found. One is running at a time."""
 
     class Status(models.TextChoices):
         RUNNING = "running", "Running"
@@ -97,13 +97,24 @@ class AuditRun(models.Model):
     seen_at = models.DateTimeField(null=True)
     total = models.PositiveIntegerField(default=0)
     done = models.PositiveIntegerField(default=0)
+    # What was asked for, where it is not all: a customer's key, a day, names of checks.
+    options = models.JSONField(default=dict)
+    # Customers up to this id have been looked at: whoever takes it up goes on behind it.
+    after = models.BigIntegerField(default=0)
     # By check: how many things were looked at.
     checked = models.JSONField(default=dict)
+    # What could not be recounted, by reason.
+    left_out = models.JSONField(default=dict)
+    # How many findings there are, of which very many are not kept.
+    found = models.PositiveIntegerField(default=0)
     error = models.CharField(max_length=500, blank=True)
-    actor = models.CharField(max_length=150, blank=True)
+    actor = models.CharField(max_length=150, blank=True, help_text="Empty: Tollmeter itself.")
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["status"], condition=Q(status="running"), name="auditrun_one_running"),
+        ]
 
     def __str__(self) -> str:
         return f"Audit of {self.started_at:%Y-%m-%d %H:%M}"
@@ -114,7 +125,9 @@ class AuditFinding(models.Model):
 
     class Check(models.TextChoices):
         AMOUNTS = "amounts", "Stored lines against a recount of events"
-        NUMBERS = "numbers", "Gaps in numbers"
+        CORRECTIONS = "corrections", "Corrections of earlier invoices"
+        TOTALS = "totals", "Totals against their lines"
+        NUMBERS = "numbers", "Gaps and repeats in numbers"
         LEDGER = "ledger", "Credits against their ledger"
         SETTLEMENT = "settlement", "What is paid, credited and due"
         NO_PLAN = "no_plan", "Usage without a plan"
