@@ -15,6 +15,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from meters import cloudevents
@@ -165,6 +166,11 @@ class EventsView(EventListMixin, APIView):
             return self.post(cast(Request, request))
         except Exception as error:
             return problem_response(error)
+
+    def head(self, request: Request) -> Response:
+        """Django would make this of `get` for each instance, which would then hold itself, and with it the call and its
+        body, until garbage is next collected."""
+        return self.get(request)
 
     @extend_schema(
         operation_id="record_events",

@@ -1,11 +1,17 @@
 """`POST /v1/events` over HTTP: every form of body, whatever is wrong with it."""
 
+import gc
 import gzip
+import io
 import json
+from contextlib import closing
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.handlers.wsgi import WSGIRequest
+from django.core.wsgi import get_wsgi_application
+from django.test import RequestFactory
 from django.urls import reverse
 from rest_framework.test import APIClient
 
@@ -207,6 +213,26 @@ class TestEvents:
         self.post(client, one())
         with django_assert_num_queries(0):  # the key is remembered; the statement is prepared, past Django's log
             assert self.post(client, [one() for _ in range(100)]).json()["accepted"] == 100
+
+    @pytest.mark.django_db(transaction=True)  # the end of a call may close its connection
+    def test_a_call_leaves_nothing_to_the_garbage_collector(self, api) -> None:
+        """What waits for the collector holds the bodies of its calls meanwhile."""
+        key = api("ingest")._credentials["HTTP_AUTHORIZATION"]
+        application = get_wsgi_application()
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                body = json.dumps([one()]).encode()
+                environ = RequestFactory(HTTP_AUTHORIZATION=key)._base_environ(
+                    PATH_INFO=middleware.EVENTS, REQUEST_METHOD="POST", CONTENT_TYPE="application/json",
+                    CONTENT_LENGTH=str(len(body)), **{"wsgi.input": io.BytesIO(body)},
+                )  # fmt: skip
+                with closing(application(environ, lambda status, headers: None)) as answer:
+                    assert json.loads(b"".join(answer))["accepted"] == 1
+            assert not [thing for thing in gc.get_objects() if isinstance(thing, WSGIRequest)]
+        finally:
+            gc.enable()
 
     def test_the_short_way_answers_as_the_long_one(self, api) -> None:
         """With an Idempotency-Key a call passes all layers; without one it goes straight to the view."""
