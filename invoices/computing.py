@@ -60,7 +60,7 @@ def compute(subjects: Sequence[Subject], *, now: datetime, from_events: bool = F
         return []
     items = product_items()
     frames = frames_of(subjects)
-    unpriced = _unpriced(subjects, items)
+    unpriced = unpriced_spans(subjects, items)
     alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for index, (subject, frame) in enumerate(zip(subjects, frames, strict=True)):
         alike[subject.priced, frame.trial, frame.charged, frame.of_days, tuple(unpriced[index])].append(index)
@@ -186,7 +186,7 @@ class _Reading:
         return Computed(draft(usages, terms_of(subject, frame)), charged.version, charged.at, follows_clock)
 
 
-def _unpriced(subjects: Sequence[Subject], items: Sequence[ProductItem]) -> list[list[Unpriced]]:
+def unpriced_spans(subjects: Sequence[Subject], items: Sequence[ProductItem]) -> list[list[Unpriced]]:
     """For each subject the product items, and the spans of its period, that nothing which the customer is on prices.
 
     Each instant of unpriced usage is on one invoice of a customer only, that of the oldest assignment of the time.

@@ -72,10 +72,35 @@ def quantity(meter: Counting, part: Part) -> Decimal:
     """The quantity of a span, in the meter's unit: its aggregate times the multiplier, rounded as the meter says.
     Of no events it is 0, whatever the aggregation, except for a value that holds from before.
     """
-    product = EXACT.multiply(aggregate(meter, part), Decimal(meter.multiplier))
+    product = unrounded(meter, part)
     if meter.rounding not in ROUNDINGS:
         return product
     return _rounded(product, meter.rounding_places, ROUNDINGS[meter.rounding])
+
+
+def unrounded(meter: Counting, part: Part) -> Decimal:
+    """The quantity before the meter's own rounding."""
+    return EXACT.multiply(aggregate(meter, part), Decimal(meter.multiplier))
+
+
+def shares(meter: Counting, parts: Iterable[Part]) -> list[Decimal]:
+    """What each of these consecutive windows adds to the unrounded quantity of all of them, which they sum to exactly.
+
+    Only of ADDITIVE ones. Areas under a value are divided, which may not come out even, so each share is the
+    difference of two running quantities.
+    """
+    found: list[Decimal] = []
+    running, before = NOTHING, ZERO
+    for part in parts:
+        running = Part(
+            count=running.count + part.count,
+            sum=EXACT.add(running.sum, part.sum),
+            integral=EXACT.add(running.integral, part.integral),
+        )
+        after = unrounded(meter, running)
+        found.append(EXACT.subtract(after, before))
+        before = after
+    return found
 
 
 def aggregate(meter: Counting, part: Part) -> Decimal:

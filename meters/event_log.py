@@ -8,7 +8,7 @@ costs what the first one does, and events that come in meanwhile move none.
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +19,9 @@ from django.db import connection
 from meters import event_log_sql as sql
 from meters.ids import key_of
 from meters.models import Customer, Event, EventKey, Meter, VoidRecord
+from meters.periods import floor_hour
+
+Where = Mapping[str, Sequence[str]]
 
 STATES = ("all", "counted", "voided")
 
@@ -31,6 +34,8 @@ EXAMINED = 20_000
 # Far from where arithmetic with dates overflows.
 FIRST_YEAR, LAST_YEAR = 1970, 2200
 LAST_SEQUENCE = 2**63 - 1
+# What a row shows beside the event itself.
+SHOWN = ("customer", "meter", "dimension_set", "void")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,11 @@ class EventQuery:
     `dimensions`: the text that each of these has, declared by the meter or not; the empty text is that of an event
     without it. `state`: "all", "counted" (neither voided nor outside of its meter's filter) or "voided". `record`:
     the void that holds the events out.
+
+    What figures are made of, of one customer's meter: `where` says which texts of declared dimensions count, none of
+    the filters of `unless` is met, and with `in_filter` neither is what the meter's own filter leaves out.
+    `changed_after`: only what arrived, or was voided, after that. `with_held`: before the events of the span, the last
+    one of each value that goes on into it.
     """
 
     customer: Customer | None = None
@@ -50,6 +60,11 @@ class EventQuery:
     dimensions: Mapping[str, str] = field(default_factory=dict)
     state: str = "all"
     record: VoidRecord | None = None
+    where: Where = field(default_factory=dict)
+    unless: tuple[Where, ...] = ()
+    in_filter: bool = False
+    changed_after: datetime | None = None
+    with_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +85,19 @@ class Position:
     sequence: int
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Events in the order of reading. `more`: there are others behind them. `floor`: it was read to this time only."""
+
+    events: list[Event]
+    more: bool = False
+    floor: datetime | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return not self.more and self.floor is None
+
+
 def page(query: EventQuery, *, limit: int, cursor: str | None = None) -> EventPage:
     """At most `limit` events with all that a row shows, from the newest on, or from where `cursor` says.
 
@@ -79,10 +107,66 @@ def page(query: EventQuery, *, limit: int, cursor: str | None = None) -> EventPa
     validate(query)
     position = position_of(cursor) if cursor else None
     newer = position is not None and position.newer
+    read = _read(query, limit, position)
+    events, onward = read.events, _onward(read, position)
+    back = None
+    if events and position:
+        back = Position(not newer, events[0].occurred_at, events[0].sequence)
+    elif position:
+        # Nothing here: the way back begins where this page did.
+        back = Position(not newer, position.at, position.sequence)
+    if newer:
+        events.reverse()
+        onward, back = back, onward
+    return EventPage(events, next=_cursor(onward), previous=_cursor(back))
+
+
+def every_event(query: EventQuery, *, at_once: int = 2000) -> Iterator[Event]:
+    """All events of a query, the newest first, read some at a time. Raises ValidationError by field."""
+    validate(query)
+    return _every_event(query, at_once)
+
+
+def _every_event(query: EventQuery, at_once: int) -> Iterator[Event]:
+    position: Position | None = None
+    while True:
+        read = _read(query, at_once, position)
+        yield from read.events
+        position = _onward(read, position)
+        if position is None:
+            return
+
+
+def _onward(read: Read, position: Position | None) -> Position | None:
+    newer = position is not None and position.newer
+    if read.more:
+        return Position(newer, read.events[-1].occurred_at, read.events[-1].sequence)
+    if read.floor is not None:
+        return Position(newer, read.floor, LAST_SEQUENCE if newer else 0)
+    return None
+
+
+def _read(query: EventQuery, limit: int, position: Position | None) -> Read:
+    """The events from a position on; those whose value goes on into the span are before it, and so behind the others
+    where the newest come first."""
+    newer = position is not None and position.newer
+    parts = [_read_span]
+    if query.with_held and query.start is not None:
+        parts = [_read_held, _read_span] if newer else [_read_span, _read_held]
+        if position is not None and (position.at < query.start) != newer:
+            del parts[0]
+    events: list[Event] = []
+    for part in parts:
+        read = part(query, limit - len(events), position, newer)
+        events += read.events
+        if not read.is_done:
+            return Read(events, read.more, read.floor)
+    return Read(events)
+
+
+def _read_span(query: EventQuery, limit: int, position: Position | None, newer: bool) -> Read:
     names, values = conditions(query)
-    if position:
-        names.append("after" if newer else "before")
-        values |= {"at": position.at, "sequence": position.sequence}
+    _from_position(names, values, position)
     values["limit"] = limit + 1
     if query.customer is None:
         statement, floor = sql.events_of_all, None
@@ -97,24 +181,36 @@ def page(query: EventQuery, *, limit: int, cursor: str | None = None) -> EventPa
             names.append("not_after" if newer else "not_before")
             values["floor"] = floor
     found = Event.objects.raw(statement(names, newer=newer), values)
-    events = list(found.prefetch_related("customer", "meter", "dimension_set", "void"))
-    more = len(events) > limit
-    events = events[:limit]
-    onward = None
-    if more:
-        onward = Position(newer, events[-1].occurred_at, events[-1].sequence)
-    elif floor is not None:
-        onward = Position(newer, floor, LAST_SEQUENCE if newer else 0)
-    back = None
-    if events and position:
-        back = Position(not newer, events[0].occurred_at, events[0].sequence)
-    elif position:
-        # Nothing here: the way back begins where this page did.
-        back = Position(not newer, position.at, position.sequence)
-    if newer:
-        events.reverse()
-        onward, back = back, onward
-    return EventPage(events, next=_cursor(onward), previous=_cursor(back))
+    events = list(found.prefetch_related(*SHOWN))
+    return Read(events[:limit], True) if len(events) > limit else Read(events, floor=floor)
+
+
+def _read_held(query: EventQuery, limit: int, position: Position | None, newer: bool) -> Read:
+    """Of each value that goes on into the span, the event that it holds from."""
+    assert query.customer is not None
+    assert query.meter is not None
+    assert query.start is not None
+    if query.state == "voided":
+        return Read([])
+    names, values = conditions(query)
+    names = [sql.OF_HELD[name] for name in names if name in sql.OF_HELD]
+    _from_position(names, values, position)
+    values |= {"meter": query.meter.id, "start_hour": floor_hour(query.start), "limit": limit + 1}
+    with connection.cursor() as cursor:
+        cursor.execute(sql.held(names, newer=newer), values)
+        places = cursor.fetchall()
+    found = Event.objects.filter(
+        customer=query.customer, meter=query.meter, occurred_at__in=[at for at, _ in places]
+    ).filter(sequence__in=[sequence for _, sequence in places])
+    by_place = {(event.occurred_at, event.sequence): event for event in found.prefetch_related(*SHOWN)}
+    events = [by_place[place] for place in places[:limit]]
+    return Read(events, len(places) > limit)
+
+
+def _from_position(names: list[str], values: dict[str, Any], position: Position | None) -> None:
+    if position:
+        names.append("after" if position.newer else "before")
+        values |= {"at": position.at, "sequence": position.sequence}
 
 
 def events_of(customer: Customer, event_id: str) -> list[Event]:
@@ -186,8 +282,17 @@ def conditions(query: EventQuery) -> tuple[list[str], dict[str, Any]]:
         names.append("voided")
     elif query.state == "counted":
         names.append("not_voided")
-        if not meters or any(meter.where for meter in meters):
-            names.append("in_filter")
+    if (query.state == "counted" or query.in_filter) and (not meters or any(meter.where for meter in meters)):
+        names.append("in_filter")
+    if query.where:
+        names.append("where")
+        values["where"] = json.dumps({name: list(texts) for name, texts in query.where.items()})
+    if query.unless:
+        names.append("unless")
+        values["unless"] = json.dumps([{name: list(texts) for name, texts in one.items()} for one in query.unless])
+    if query.changed_after:
+        names.append("changed")
+        values["changed_after"] = query.changed_after
     if query.record:
         names.append("record")
         values["record"] = query.record.id

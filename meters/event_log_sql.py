@@ -48,9 +48,40 @@ CONDITIONS = {
             )
         )
     """,
+    # The texts that count of declared dimensions, and filters that none of the events meets.
+    "where": """
+        NOT EXISTS (
+            SELECT FROM jsonb_each(%(where)s::jsonb) AS c (name, texts) WHERE NOT c.texts ? coalesce(
+                (SELECT s.values ->> c.name FROM meters_dimensionset AS s WHERE s.id = e.dimension_set_id), ''
+            )
+        )
+    """,
+    "unless": """
+        NOT EXISTS (
+            SELECT FROM jsonb_array_elements(%(unless)s::jsonb) AS f ("where") WHERE NOT EXISTS (
+                SELECT FROM jsonb_each(f."where") AS c (name, texts) WHERE NOT c.texts ? coalesce(
+                    (SELECT s.values ->> c.name FROM meters_dimensionset AS s WHERE s.id = e.dimension_set_id), ''
+                )
+            )
+        )
+    """,
+    "changed": """
+        (e.received_at > %(changed_after)s OR EXISTS (
+            SELECT FROM meters_voidrecord AS r WHERE r.id = e.void_id AND r.created_at > %(changed_after)s
+        ))
+    """,
+    "held_changed": """
+        EXISTS (
+            SELECT FROM meters_event AS a
+            WHERE a.customer_id = %(customer)s AND a.meter_id = %(meter)s AND a.occurred_at = e.occurred_at
+              AND a.sequence = e.sequence AND a.received_at > %(changed_after)s
+        )
+    """,
 }
+# Those that are asked of an event that a value holds from, of which there are time, arrival and dimensions.
+OF_HELD = {"where": "where", "unless": "unless", "in_filter": "in_filter", "changed": "held_changed"}
 # What no index decides: rows are read for it one by one.
-READ_FOR = ("voided", "not_voided", "record", "dimensions", "in_filter")
+READ_FOR = ("voided", "not_voided", "record", "dimensions", "in_filter", "where", "unless", "changed")
 
 
 def _all(names: Iterable[str]) -> str:
@@ -101,4 +132,28 @@ def found(names: Iterable[str]) -> str:
     return f"""
         SELECT e.customer_id, e.meter_id, e.occurred_at, e.sequence, e.value, e.void_id
         FROM meters_event AS e WHERE {_all(names)} LIMIT %(limit)s
+    """
+
+
+def held(names: Iterable[str], *, newer: bool) -> str:
+    """Time and arrival of the last events before `start` of each of a meter's gauges whose value goes on into the span,
+    at most `limit`: those of buckets, and of the hour that the bound cuts.
+
+    Uses the primary key of meters_usagebucket and meters_event_customer_time.
+    """
+    return f"""
+        SELECT e.occurred_at, e.sequence FROM (
+            SELECT DISTINCT ON (h.dimension_set_id) %(meter)s::int AS meter_id, h.* FROM (
+                SELECT b.dimension_set_id, b.last_at AS occurred_at, b.last_sequence AS sequence, b.last AS value
+                FROM meters_usagebucket AS b
+                WHERE b.customer_id = %(customer)s AND b.meter_id = %(meter)s AND b.hour < %(start_hour)s
+                UNION ALL
+                SELECT v.dimension_set_id, v.occurred_at, v.sequence, v.value
+                FROM meters_event AS v
+                WHERE v.customer_id = %(customer)s AND v.meter_id = %(meter)s AND v.void_id IS NULL
+                  AND v.occurred_at >= %(start_hour)s AND v.occurred_at < %(start)s
+            ) AS h
+            ORDER BY h.dimension_set_id, h.occurred_at DESC, h.sequence DESC
+        ) AS e
+        WHERE e.value <> 0 AND {_all(names)} ORDER BY {_order(newer)} LIMIT %(limit)s
     """
