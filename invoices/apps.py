@@ -11,7 +11,7 @@ class InvoicesConfig(AppConfig):
 
     def ready(self) -> None:
         from invoices import going_out
-        from invoices.signals import finalized, settled, voided
+        from invoices.signals import finalized, recalculated, settled, voided
         from invoices.wake import wake
         from meters.signals import usage_changed
         from pricing.models import (
@@ -43,6 +43,7 @@ class InvoicesConfig(AppConfig):
             m2m_changed.connect(mark, sender=field.through, dispatch_uid="invoices.many_changed")
         pre_delete.connect(_version_going, sender=PlanVersion, dispatch_uid="invoices.version_going")
         usage_changed.connect(wake, dispatch_uid="invoices.usage_changed")
+        recalculated.connect(_look_at_alerts, dispatch_uid="invoices.look_at_alerts")
         going_out.connect_ahead()
         # Before whoever tells what a final invoice comes to.
         finalized.connect(_draw_credits, dispatch_uid="invoices.draw_credits")
@@ -62,6 +63,12 @@ def _version_going(instance: Any, **_: Any) -> None:
     from invoices.backtest import hold_backtests
 
     hold_backtests(instance)
+
+
+def _look_at_alerts(bills: Any, now: Any, **_: Any) -> None:
+    from invoices.watching import look_at
+
+    look_at(bills, now)
 
 
 def _draw_credits(invoice: Any, now: Any, **_: Any) -> None:

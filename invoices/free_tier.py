@@ -42,6 +42,30 @@ def free_tiers(lines: Iterable[DraftLine]) -> Iterator[tuple[int, FreeTier]]:
             yield line.product_item_id, FreeTier(max(line.quantity, ZERO), free, worth)
 
 
+@dataclass(frozen=True, slots=True)
+class FreeUse:
+    """How much was used of what one rate leaves free, in units of the meter or in single events. May be more than all
+    of it."""
+
+    used: Decimal
+    of: Decimal
+    in_events: bool = False
+
+
+def free_uses(rate: Rate, quantity: Decimal, steps: Iterable[Step]) -> Iterator[FreeUse]:
+    """Each limit of what a rate leaves free; it costs as soon as one of them is reached. None where all is priced."""
+    model = rate.model
+    of = rate.included_units
+    if isinstance(model, Percentage) and model.free_amount is not None:
+        with localcontext(EXACT):
+            of += model.free_amount
+    if of:
+        yield FreeUse(max(quantity, ZERO), of)
+    if isinstance(model, Percentage) and model.free_events:
+        free = (step.free_events or 0 for step in steps if step.kind == StepKind.PERCENTAGE)
+        yield FreeUse(Decimal(sum(free)), Decimal(model.free_events), in_events=True)
+
+
 def _free(rate: Rate, steps: Iterable[Step]) -> tuple[Decimal, Decimal]:
     free = worth = ZERO
     with localcontext(EXACT):

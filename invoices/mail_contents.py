@@ -7,10 +7,11 @@ from decimal import Decimal
 from django.conf import settings
 from django.urls import reverse
 
+from invoices.alert_words import reached_words, threshold_words
 from invoices.explained import parts_of
 from invoices.models import Alert, CreditRule, Invoice, InvoiceLine
 from meters.words import day_words, period_words
-from pricing.money import format_money, format_quantity
+from pricing.money import format_money
 
 # More lines than that are on the invoice itself.
 MOST_LINES = 30
@@ -67,36 +68,39 @@ def invoice_content(invoice: Invoice) -> MailContent:
 
 def alert_content(alert: Alert, invoice: Invoice, value: Decimal) -> MailContent:
     """That a threshold was reached, for whom the alert is for. `value` is in the unit of the threshold."""
-    period = period_words(invoice.period, invoice.zone)
-    name = invoice.customer.name or invoice.customer.key
-    facts = [("Alert", alert.name), ("Period", period)]
-    if alert.audience == Alert.Audience.STAFF:
-        facts.insert(0, ("Customer", name))
-    if alert.product_item is not None:
-        facts.append(("Of", str(alert.product_item)))
-    facts += [("Threshold", reached_words(alert, alert.threshold)), ("Reached", reached_words(alert, value))]
-    if alert.kind == Alert.Kind.BUDGET and alert.budget is not None:
-        facts.append(("Budget", format_money(alert.budget, alert.currency)))
     is_staff = alert.audience == Alert.Audience.STAFF
+    reached = reached_words(alert, value)
+    facts = [("Customer", invoice.customer.name or invoice.customer.key)] if is_staff else []
+    facts += [("Alert", alert.name), ("Period", period_words(invoice.period, invoice.zone))]
     return MailContent(
-        subject=f"{alert.name}: {reached_words(alert, value)} reached",
-        intro=f"The alert “{alert.name}” has reached its threshold. It is told once in each period.",
-        facts=facts,
+        subject=f"{alert.name}: {reached} reached",
+        intro=_alert_intro(alert),
+        facts=[*facts, *_threshold_facts(alert), ("Reached", reached)],
         sums=[("Estimate so far, before tax", format_money(invoice.subtotal, invoice.currency))],
         url=_url("admin:invoices_invoice_change" if is_staff else "portal:invoice", invoice.pk),
         url_text="See the bill",
     )
 
 
-def reached_words(alert: Alert, value: Decimal) -> str:
-    """A figure in the unit of an alert's threshold."""
-    if alert.kind == Alert.Kind.AMOUNT:
-        return format_money(value, alert.currency)
-    if alert.kind == Alert.Kind.QUANTITY:
-        unit = "" if alert.product_item is None else alert.product_item.meter.unit
-        return f"{format_quantity(value)} {unit}".rstrip()
-    of = "the budget" if alert.kind == Alert.Kind.BUDGET else "the free units"
-    return f"{format_quantity(value.quantize(Decimal('0.1')))}% of {of}"
+def alert_example(alert: Alert) -> MailContent:
+    """What it would say, where there is no bill to say it of."""
+    return MailContent(
+        subject=f"{alert.name}: {threshold_words(alert)} reached",
+        intro=_alert_intro(alert),
+        facts=[("Alert", alert.name), *_threshold_facts(alert)],
+    )
+
+
+def _alert_intro(alert: Alert) -> str:
+    return f"The alert “{alert.name}” has reached its threshold. It is told once in each period."
+
+
+def _threshold_facts(alert: Alert) -> list[tuple[str, str]]:
+    facts = [] if alert.product_item is None else [("Of", str(alert.product_item))]
+    facts.append(("Threshold", threshold_words(alert)))
+    if alert.budget is not None:
+        facts.append(("Budget", format_money(alert.budget, alert.currency)))
+    return facts
 
 
 def credit_content(rule: CreditRule, left: Decimal) -> MailContent:

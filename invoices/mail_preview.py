@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.utils import timezone
 
+from invoices.alert_preview import alert_then
 from invoices.credit_balances import standings_of
 from invoices.mail_contents import MailContent, alert_content, credit_content, invoice_content
 from invoices.models import AlertFiring, CreditRule, Invoice, MailSetting
@@ -32,7 +33,7 @@ def _alert() -> tuple[MailContent, str] | None:
     firing = AlertFiring.objects.select_related(*about).order_by("-id").first()
     if firing is None:
         return None
-    return alert_content(firing.alert, firing.invoice, firing.value), f"{firing.alert} of {firing.invoice.customer}"
+    return alert_content(alert_then(firing), firing.invoice, firing.value), f"{firing.alert} of {firing.invoice.customer}"
 
 
 def _credit() -> tuple[MailContent, str] | None:

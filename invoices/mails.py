@@ -2,6 +2,7 @@
 
 import logging
 import random
+import secrets
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from email.utils import parseaddr
@@ -28,6 +29,11 @@ WAITS = (30, 120, 600, 1800, 3600, 10800, 21600)
 JITTER = 10
 TRIED_FOR = timedelta(days=3)
 LONGEST_SUBJECT = 300
+# How many rows one statement stores.
+AT_ONCE = 500
+
+# What a mail is about, whom it is for, and what it says.
+Reason = tuple[str, Iterable[str] | Callable[[], Iterable[str]], MailContent | Callable[[], MailContent]]
 
 
 def queue(
@@ -40,30 +46,48 @@ def queue(
     """Writes a mail to each of these addresses, if mails of this kind are switched on; answers to how many. `about` is
     its one reason, such as "invoice:42": for that nobody gets a second one. Call it in the transaction of the reason.
     """
+    return queue_many(kind, [(about, recipients, content)], now)
+
+
+def queue_many(kind: str, reasons: Iterable[Reason], now: datetime) -> int:
+    """Like `queue`, for many reasons at once: each with its recipients and what it says."""
     setting = MailSetting.objects.filter(kind=kind, enabled=True).first()
     if setting is None:
         return 0
-    addresses = distinct(recipients() if callable(recipients) else recipients)
-    if not addresses:
-        return 0
-    subject, text, html = rendered(setting, content() if callable(content) else content)
-    Mail.objects.bulk_create(
-        [
-            Mail(
-                kind=kind,
-                about=about,
-                recipient=address,
-                subject=subject,
-                text=text,
-                html=html,
-                next_try_at=now,
-                created_at=now,
-            )
-            for address in addresses
-        ],
-        ignore_conflicts=True,
-    )
-    return len(addresses)
+    mails: list[Mail] = []
+    for about, recipients, content in reasons:
+        addresses = distinct(recipients() if callable(recipients) else recipients)
+        if addresses:
+            made = content() if callable(content) else content
+            mails += _mails(setting, about, addresses, made, now)
+    Mail.objects.bulk_create(mails, ignore_conflicts=True, batch_size=AT_ONCE)
+    return len(mails)
+
+
+def queue_test(kind: str, address: str, content: MailContent, now: datetime) -> None:
+    """Writes a mail that shows somebody what mails of this kind say, also while they are switched off."""
+    [mail] = _mails(setting_of(kind), f"test:{secrets.token_hex(8)}", [address], content, now)
+    mail.subject = f"Test: {mail.subject}"[:LONGEST_SUBJECT]
+    mail.save(force_insert=True)
+
+
+def _mails(
+    setting: MailSetting, about: str, addresses: Iterable[str], content: MailContent, now: datetime
+) -> list[Mail]:
+    subject, text, html = rendered(setting, content)
+    return [
+        Mail(
+            kind=setting.kind,
+            about=about,
+            recipient=address,
+            subject=subject,
+            text=text,
+            html=html,
+            next_try_at=now,
+            created_at=now,
+        )
+        for address in addresses
+    ]
 
 
 def rendered(setting: MailSetting, content: MailContent) -> tuple[str, str, str]:

@@ -45,6 +45,7 @@ CONTENT = (
 _content = attrgetter(*CONTENT)
 _PROMOTION, _AMOUNT = (CONTENT.index(name) for name in ("promotion_id", "amount"))
 Content = tuple[Any, ...]
+Bill = tuple[Invoice, Draft]
 
 
 def rewrite(invoices: Sequence[Invoice], now: datetime) -> set[int]:
@@ -55,12 +56,14 @@ def rewrite(invoices: Sequence[Invoice], now: datetime) -> set[int]:
     the next one does not have.
     """
     changed: set[int] = set()
+    bills: list[Bill] = []
     for some in _rounds(invoices):
         computed = _corrected(some, compute(subjects_of(some), now=now))
         changed |= _write_lines(some, [one.draft for one in computed])
         _store(some, computed, now)
-        for invoice in some:
-            recalculated.send(sender=None, invoice=invoice, now=now)
+        bills += [(invoice, one.draft) for invoice, one in zip(some, computed, strict=True)]
+    if bills:
+        recalculated.send(sender=None, bills=bills, now=now)
     if changed:
         lines_changed.send(sender=None, invoice_ids=changed, now=now)
     return changed

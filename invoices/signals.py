@@ -3,7 +3,8 @@ receiver writes is committed with it; one that raises undoes it all."""
 
 from django.dispatch import Signal
 
-# Arguments: invoice, now. After its lines and totals are stored.
+# Arguments: bills, now. Once for all of a recalculation, after their lines and totals are stored: the invoices, each
+# with the draft that it was computed to.
 recalculated = Signal()
 # Arguments: invoice_ids, now. Once for all of a recalculation whose lines are others than before.
 lines_changed = Signal()

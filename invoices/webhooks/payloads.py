@@ -2,9 +2,11 @@
 
 import json
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
-from invoices.models import CreditNote, Invoice, OutboxEvent
+from invoices.models import Alert, CreditNote, Invoice, OutboxEvent
+from meters.aggregation import plain
 from meters.models import Customer
 from pricing.models import Assignment, AssignmentQuantity
 from pricing.money import amount_text
@@ -65,6 +67,34 @@ def credit_note_data(note: CreditNote) -> Data:
         "total": amount_text(note.total, invoice.currency),
         "reason": note.reason,
         "issued_at": moment(note.issued_at),
+    }
+
+
+def alert_data(alert: Alert, invoice: Invoice, value: Decimal) -> Data:
+    """`threshold` and `value` are in the unit of the alert: money, units, or percent, cut off behind the 15th digit."""
+    threshold, reached = (
+        amount_text(one, alert.currency) if alert.kind == Alert.Kind.AMOUNT else plain(one)
+        for one in (alert.threshold, value)
+    )
+    return {
+        "alert": {
+            "id": alert.pk,
+            "name": alert.name,
+            "kind": str(alert.kind),
+            "audience": str(alert.audience),
+            "product_item": None if alert.product_item is None else alert.product_item.meter.key,
+        },
+        "customer": invoice.customer.key,
+        "invoice": {
+            "id": invoice.pk,
+            "number": invoice.number or None,
+            "period_start": moment(invoice.period_start),
+            "period_end": moment(invoice.period_end),
+        },
+        "threshold": threshold,
+        "value": reached,
+        "budget": None if alert.budget is None else amount_text(alert.budget, alert.currency),
+        "currency": alert.currency or None,
     }
 
 
