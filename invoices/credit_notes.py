@@ -20,6 +20,7 @@ from invoices.explained import parts_of
 from invoices.locking import lock_invoice
 from invoices.models import Correction, CreditNote, CreditNoteLine, Invoice, InvoiceEvent, InvoiceLine, NumberSeries
 from invoices.numbering import next_number
+from invoices.seller import seller_to_keep
 from invoices.settlement import refresh
 from meters.words import period_words
 from pricing.money import amount_text, format_money, round_money, total_of
@@ -284,6 +285,7 @@ def write_note(invoice: Invoice, note: Note, *, reason: str, actor: str, now: da
         total=note.total,
         actor=actor,
         issued_at=now,
+        seller=seller_to_keep(),
     )
     CreditNoteLine.objects.bulk_create(
         CreditNoteLine(

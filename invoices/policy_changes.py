@@ -23,6 +23,10 @@ POLICY_FIELDS = (
     "credit_note_numbers",
     "late_usage",
     "late_ignored_below",
+    "seller_name",
+    "seller_address",
+    "seller_tax_id",
+    "paper_footer",
 )
 PLAN_FIELDS = ("grace_hours", "payment_days", "needs_approval")
 # By series the field that has its pattern.

@@ -23,6 +23,7 @@ from invoices.models import Invoice, InvoiceEvent
 from invoices.numbering import next_number
 from invoices.policy import due_date, grace_time, needs_approval
 from invoices.recalculating import mark_others_stale, rewrite
+from invoices.seller import seller_to_keep
 from invoices.settlement import refresh
 from invoices.signals import finalized
 from meters.cycles import period_at
@@ -337,6 +338,7 @@ def _finalize(invoice: Invoice, now: datetime, actor: str) -> None:
     invoice.customer_address = addressee.address
     invoice.customer_tax_id = addressee.tax_id
     invoice.tax_note = addressee.note
+    invoice.seller = seller_to_keep()
     invoice.plan_name = invoice.plan_version.plan.public_name
     invoice.number = next_number(now)
     invoice.finalized_at = now

@@ -23,6 +23,8 @@ from pricing.models import Plan
 YES_NO = {"": None, "yes": True, "no": False}
 SHORT = {"class": "short-number"}
 WIDE = {"class": "vTextField", "autocomplete": "off", "spellcheck": "false"}
+LONG = {"class": "vTextField", "autocomplete": "off"}
+LINES = {"class": "vLargeTextField", "rows": 4}
 
 
 class PolicyForm(forms.Form):
@@ -63,10 +65,23 @@ class PolicyForm(forms.Form):
         help_text="Differences of a period that come to less than this, in the invoice's currency, wait until they are "
         "more. 0: none wait.",
     )
+    seller_name = forms.CharField(label="Name", max_length=200, required=False, widget=forms.TextInput(attrs=LONG))
+    seller_address = forms.CharField(
+        label="Address", max_length=500, required=False, widget=forms.Textarea(attrs=LINES)
+    )
+    seller_tax_id = forms.CharField(label="Tax ID", max_length=50, required=False, widget=forms.TextInput(attrs=LONG))
+    paper_footer = forms.CharField(
+        label="Foot of each page",
+        max_length=500,
+        required=False,
+        widget=forms.Textarea(attrs=LINES),
+        help_text="Such as where to pay to.",
+    )
 
     def __init__(self, data: Any = None) -> None:
         policy = billing_policy()
         super().__init__(data, initial={name: getattr(policy, name) for name in self.base_fields})
+        self.fields["seller_name"].help_text = f"Empty: {settings.COMPANY_NAME}, as this installation is set up."
         self.fields["grace_hours"].help_text = (
             f"How long after its period late usage is still counted in an invoice. Empty: {settings.GRACE_HOURS}, as "
             "this installation is set up. Invoices that are open already keep the end that they have."

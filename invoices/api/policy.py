@@ -42,6 +42,10 @@ class BillingPolicySerializer(Settable, serializers.ModelSerializer[BillingPolic
             "credit_note_numbers",
             "late_usage",
             "late_ignored_below",
+            "seller_name",
+            "seller_address",
+            "seller_tax_id",
+            "paper_footer",
             "next_invoice_number",
             "next_credit_note_number",
         ]
@@ -82,8 +86,9 @@ class BillingPolicyView(APIView):
     def patch(self, request: Request) -> Response:
         """Changes how the account bills. Fields that are not sent stay as they are.
 
-        The grace time counts for invoices that are opened, or whose period is moved, from now on; numbers and days of
-        payment for those that become final from now on; approval for all that are not final.
+        The grace time counts for invoices that are opened, or whose period is moved, from now on; numbers, days of
+        payment and what is printed of the seller for those that become final from now on; approval for all that are
+        not final.
         """
         form = BillingPolicySerializer(billing_policy(), data=request.data, partial=True)
         form.is_valid(raise_exception=True)

@@ -10,6 +10,10 @@ POLICY: dict[str, Any] = {
     "credit_note_numbers": "CN-{year}-{number:04}",
     "late_usage": "next",
     "late_ignored_below": "0",
+    "seller_name": "AwesomeIntegration GmbH",
+    "seller_address": "Hauptstrasse 1\n10115 Berlin",
+    "seller_tax_id": "DE123456789",
+    "paper_footer": "IBAN DE02 1203 0000 0000 2020 51",
     "next_invoice_number": "2026-0001",
     "next_credit_note_number": "CN-2026-0001",
 }

@@ -82,6 +82,8 @@ class Invoice(models.Model):
     customer_address = models.TextField(blank=True)
     customer_tax_id = models.CharField(max_length=50, blank=True)
     tax_note = models.CharField(max_length=300, blank=True)
+    # See `invoices.seller`. Null: not final, or from before that was kept.
+    seller = models.JSONField(null=True)
     computed_at = models.DateTimeField(null=True)
     finalized_at = models.DateTimeField(null=True)
     voided_at = models.DateTimeField(null=True)

@@ -36,6 +36,13 @@ class BillingPolicy(models.Model):
     late_ignored_below = NumericField(
         default=0, help_text="A period's corrections that come to less than this, either way, wait until they are more."
     )
+    # Who sends invoices and credit notes: printed on them, and copied when they are issued.
+    seller_name = models.CharField(max_length=200, blank=True, help_text="Empty: COMPANY_NAME.")
+    seller_address = models.TextField(max_length=500, blank=True)
+    seller_tax_id = models.CharField(max_length=50, blank=True)
+    paper_footer = models.TextField(
+        max_length=500, blank=True, help_text="At the foot of each page, such as where to pay to."
+    )
 
     class Meta:
         verbose_name_plural = "billing policy"

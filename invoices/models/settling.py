@@ -52,6 +52,8 @@ class CreditNote(models.Model):
     total = NumericField()
     actor = models.CharField(max_length=150, blank=True, help_text="Empty: Tollmeter itself.")
     issued_at = models.DateTimeField()
+    # As on an invoice: who sends it, as it was.
+    seller = models.JSONField(null=True)
 
     class Meta:
         ordering = ["-id"]

@@ -25,7 +25,7 @@ VARIANTS = {chr(code) for code in range(0xFE00, 0xFE10)}
 
 
 class Chain:
-    """Fonts of a weight, of which the first one that has a letter prints it. A font is known by the name of its file."""
+    """Fonts of a weight: the first one that has a letter prints it. A font is known by the name of its file."""
 
     def __init__(self, *files: str) -> None:
         self.files = files

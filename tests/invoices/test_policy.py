@@ -126,9 +126,12 @@ class TestTheApi:
         return made
 
     def test_of_the_account(self, client: APIClient) -> None:
-        assert client.get("/v1/billing-policy").json() == POLICY
-        changed = client.patch("/v1/billing-policy", {"payment_days": 30}, format="json")
+        seller = {name: POLICY[name] for name in ("seller_name", "seller_address", "seller_tax_id", "paper_footer")}
+        assert client.get("/v1/billing-policy").json() == POLICY | dict.fromkeys(seller, "")
+        changed = client.patch("/v1/billing-policy", seller | {"payment_days": 30}, format="json")
         assert (changed.status_code, changed.json()) == (200, POLICY | {"payment_days": 30})
+        nobody = client.patch("/v1/billing-policy", {"seller_name": "", "seller_address": "x" * 501}, format="json")
+        assert [error["pointer"] for error in nobody.json()["errors"]] == ["/seller_address"]
 
     @pytest.mark.parametrize(
         ("body", "pointer"),
