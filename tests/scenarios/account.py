@@ -1,4 +1,4 @@
-"""A vendor's account as scenarios drive it: over the API, with a clock that moves and a worker that keeps up with it."""
+"""A vendor's account as scenarios drive it: over the API, with a clock that moves and a worker that keeps up."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -22,7 +22,7 @@ MONEY = ("total", "credits_applied", "credited", "paid", "written_off", "amount_
 
 
 class Account:
-    """Moments are RFC 3339 with the offset of whom they are about; figures go in and come out as the API writes them."""
+    """Moments are texts with the offset of whom they are about; figures go in and come out as the API writes them."""
 
     def __init__(self, client: APIClient, clock: time_machine.Traveller) -> None:
         self.client = client
@@ -30,7 +30,9 @@ class Account:
 
     def at(self, moment: str) -> None:
         """It is that moment, and the worker has done all that is to be done by then."""
-        self.clock.move_to(datetime.fromisoformat(moment))
+        at = datetime.fromisoformat(moment)
+        assert at >= timezone.now(), "time does not go back"
+        self.clock.move_to(at)
         self.work()
 
     def work(self) -> None:
@@ -132,8 +134,8 @@ class Account:
         for one in self.invoices(customer):
             if one["number"]:
                 payments = self.get(f"invoices/{one['number']}/payments")["data"]
-                due += Decimal(one["total"]) - Decimal(one["credits_applied"])
-                due -= sum(Decimal(payment["amount"]) for payment in payments)
+                due += Decimal(one["total"]) - Decimal(one["credits_applied"]) - Decimal(one["written_off"])
+                due -= sum(Decimal(payment["amount"]) for payment in payments if payment["kind"] != "write_off")
         return due - sum(Decimal(total) for _, _, total in self.notes(customer))
 
 
