@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from django.db.models import Prefetch
 
-from invoices.credit_balances import previews_of
-from invoices.explained import TAXES, parts_of
+from invoices.credit_balances import Balance, credits_of
+from invoices.explained import TAXES, is_usage, parts_of
 from invoices.models import Invoice, InvoiceLine
 from meters.models import Customer
-from pricing.money import total_of
+from meters.words import instant_words
+from pricing.money import format_money, total_of
 
 ZERO = Decimal(0)
 
@@ -26,6 +28,11 @@ class RunningLine:
     @property
     def is_tax(self) -> bool:
         return self.line.kind in TAXES
+
+    @property
+    def quantity(self) -> Decimal | None:
+        """None where it says nothing: a fee without a unit, a discount and the like count nothing."""
+        return self.line.quantity if is_usage(self.line) or self.line.unit else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +50,12 @@ class RunningBill:
 
 @dataclass(frozen=True, slots=True)
 class RunningBills:
-    """An estimate as of `as_of`: all of it may change until the invoices are final."""
+    """An estimate as of `as_of`: all of it may change until the invoices are final. `credits_left`: what there is of
+    prepaid credits in the currency, before these are paid by them."""
 
     bills: Sequence[RunningBill]
     as_of: datetime
+    credits_left: Balance | None
 
     @property
     def total(self) -> Decimal:
@@ -70,11 +79,27 @@ def running_bills(customer: Customer, currency: str, *, now: datetime, until: da
         live = live.filter(period_start__lt=until)
     found = live.order_by("assignment", "period_start", "id").select_related("plan_version__plan", "customer")
     invoices = list(found.prefetch_related(Prefetch("lines", lines)))
-    previews = previews_of([customer.pk], now) if invoices else {}
+    prepaid = credits_of(customer, now)
     bills = []
     for invoice in invoices:
         stored = list(invoice.lines.all())
         parts = [RunningLine(line, part) for line, part in zip(stored, parts_of(stored), strict=True)]
-        preview = previews.get(invoice.pk)
+        preview = prepaid.previews.get(invoice.pk)
         bills.append(RunningBill(invoice, parts, preview.amount if preview else ZERO))
-    return RunningBills(bills, now)
+    left = next((one for one in prepaid.balances if one.currency == currency), None)
+    return RunningBills(bills, now, left)
+
+
+def credits_words(running: RunningBills, zone: ZoneInfo) -> str:
+    """ "Prepaid credits left on 2 Dec 2026, 14:02 UTC: $40.00, $5.00 of it for some items only."; nothing without."""
+    left = running.credits_left
+    if left is None:
+        return ""
+    said = f"Prepaid credits left on {instant_words(running.as_of, zone)}: {format_money(left.amount, left.currency)}"
+    if left.restricted:
+        said += f", {format_money(left.restricted, left.currency)} of it for some items only"
+    if left.pending:
+        said += f"; {format_money(left.pending, left.currency)} more later"
+    if left.expires_at is not None:
+        said += f"; {format_money(left.expiring, left.currency)} expires {instant_words(left.expires_at, zone)}"
+    return f"{said}."

@@ -14,13 +14,12 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Max, Q
 
-from invoices.credit_balances import Balance, balances_of
 from invoices.models import CreditEntry, CreditNote, Invoice, Payment
 from meters.models import Customer
 from meters.periods import Period, local_date
 from meters.snapshot import snapshot
-from meters.words import day_words, period_words
-from pricing.money import total_of
+from meters.words import INSTANT, day_words, period_words
+from pricing.money import format_money, total_of
 from pricing.steps import EXACT
 
 ZERO = Decimal(0)
@@ -68,6 +67,15 @@ class Statement:
         return self.as_of == self.period.end
 
     @property
+    def first_day(self) -> date:
+        return local_date(self.period.start, self.zone)
+
+    @property
+    def last_day(self) -> date:
+        """The last day that is in it."""
+        return local_date(self.as_of - INSTANT if self.is_over else self.as_of, self.zone)
+
+    @property
     def sums(self) -> list[tuple[str, Decimal]]:
         """What came of each kind, in words; of those that there are."""
         named = ((SUM_WORDS[kind], [one.amount for one in self.entries if one.kind == kind]) for kind in KINDS)
@@ -109,9 +117,11 @@ def statement_of(customer: Customer, currency: str, period: Period, *, now: date
     return Statement(customer, currency, period, zone, min(period.end, now), opening, entries)
 
 
-def credits_left(customer: Customer, currency: str, *, now: datetime) -> Balance | None:
-    """What is left of prepaid credits in the currency now; None without any."""
-    return next((one for one in balances_of(customer, now) if one.currency == currency), None)
+def headline_of(statement: Statement) -> str:
+    """ "$40.00 owed on 30 Nov 2026"."""
+    amount, day = statement.closing, day_words(statement.last_day)
+    owed = "owed back to you" if amount < 0 else "owed"
+    return f"{format_money(amount.copy_abs(), statement.currency)} {owed} on {day}"
 
 
 # --- What moves the balance ---
