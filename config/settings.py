@@ -48,6 +48,8 @@ ACCOUNT_TIME_ZONE = os.environ.get("ACCOUNT_TIME_ZONE", "UTC")
 ACCOUNT_CURRENCY = os.environ.get("ACCOUNT_CURRENCY", "USD")
 # How long after a period's end late usage is still counted in its invoice.
 GRACE_HOURS = int(os.environ.get("GRACE_HOURS", "24"))
+# How many days back the audit of each night counts usage again; 0: all of it. Ledgers are always looked at whole.
+AUDIT_DAYS = int(os.environ.get("AUDIT_DAYS", "100"))
 # Limits of one ingest request, and the span of event times that is accepted.
 INGEST_MAX_BYTES = int(os.environ.get("INGEST_MAX_BYTES", str(10 * 1024 * 1024)))
 INGEST_MAX_EVENTS = int(os.environ.get("INGEST_MAX_EVENTS", "10000"))
@@ -294,6 +296,8 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 20},
     },
+    # Once a night: the task asks the rows whether it is time.
+    "keep-audits": {"task": "invoices.audit_tasks.keep_audits", "schedule": 60.0, "options": {"expires": 120}},
     "follow-credits": {
         "task": "invoices.credit_tasks.follow_credits",
         "schedule": 60.0,

@@ -1,5 +1,6 @@
 """What is paid, credited and due of a final invoice: figured from the rows that settle it, and kept beside it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -34,13 +35,35 @@ class Settlement:
 
 def settlement_of(invoice: Invoice) -> Settlement:
     """What the rows of an invoice say. Writes nothing."""
-    # The credits that it drew and gave back; and, of one below zero, the grant that it became.
-    credits_applied = _sum(CreditEntry.objects.filter(invoice=invoice)).copy_negate()
-    credited = _sum(CreditNote.objects.filter(invoice=invoice), "total")
-    payments = Payment.objects.filter(invoice=invoice)
-    paid = _sum(payments.exclude(kind=Payment.Kind.WRITE_OFF))
+    return settlements_of([invoice])[invoice.pk]
+
+
+def settlements_of(invoices: Sequence[Invoice]) -> dict[int, Settlement]:
+    """What the rows of these invoices say, by their ids, in as many statements as of one."""
+    ids = [invoice.pk for invoice in invoices]
+    # The credits that they drew and gave back; and, of one below zero, the grant that it became.
+    drawn = _sums(CreditEntry.objects.filter(invoice__in=ids))
+    credited = _sums(CreditNote.objects.filter(invoice__in=ids), "total")
+    payments = Payment.objects.filter(invoice__in=ids)
+    paid = _sums(payments.exclude(kind=Payment.Kind.WRITE_OFF))
+    given_up = _sums(payments.filter(kind=Payment.Kind.WRITE_OFF))
+    return {
+        invoice.pk: _settled(
+            invoice,
+            drawn.get(invoice.pk, ZERO).copy_negate(),
+            credited.get(invoice.pk, ZERO),
+            paid.get(invoice.pk, ZERO),
+            given_up.get(invoice.pk, ZERO),
+        )
+        for invoice in invoices
+    }
+
+
+def _settled(
+    invoice: Invoice, credits_applied: Decimal, credited: Decimal, paid: Decimal, given_up: Decimal
+) -> Settlement:
     left = total_of([invoice.total, *(part.copy_negate() for part in (credits_applied, credited, paid))])
-    written_off = min(_sum(payments.filter(kind=Payment.Kind.WRITE_OFF)), max(left, ZERO))
+    written_off = min(given_up, max(left, ZERO))
     status: str
     if invoice.status == Invoice.Status.VOID:
         # Nobody pays it any more; that it was void must not look like a payment.
@@ -79,8 +102,11 @@ def refresh(invoice: Invoice, now: datetime | None = None) -> bool:
 KEPT = ("credits_applied", "credited", "paid", "written_off", "payment_status")
 
 
-def _sum(rows: "QuerySet[Payment] | QuerySet[CreditNote] | QuerySet[CreditEntry]", name: str = "amount") -> Decimal:
-    return rows.aggregate(sum=Sum(name))["sum"] or ZERO
+def _sums(
+    rows: "QuerySet[Payment] | QuerySet[CreditNote] | QuerySet[CreditEntry]", name: str = "amount"
+) -> dict[int, Decimal]:
+    """By invoice."""
+    return dict(rows.order_by().values_list("invoice").annotate(sum=Sum(name)))
 
 
 def local_day(invoice: Invoice, now: datetime) -> date:

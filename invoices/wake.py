@@ -64,3 +64,17 @@ def wake_backtest(backtest_id: int) -> None:
             logger.warning("no worker woken, the beat will find backtest %s: %s", backtest_id, error)
 
     transaction.on_commit(send)
+
+
+def wake_audit(run_id: int) -> None:
+    """Sends an audit to the workers once it is committed. Never fails; the beat finds what no message told."""
+
+    def send() -> None:
+        from invoices import audit_tasks
+
+        try:
+            audit_tasks.send(run_id)
+        except Exception as error:
+            logger.warning("no worker woken, the beat will find audit %s: %s", run_id, error)
+
+    transaction.on_commit(send)
