@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
-from invoices.credit_balances import Balance, credits_of, drawn_of
+from invoices.credit_balances import Balance, credits_of
 from invoices.credit_words import items_words
-from invoices.models import Invoice
 from meters.models import Customer
 from portal.lines import Money, combined
-from pricing.money import total_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +25,6 @@ class CreditPanel:
     balances: Sequence[Balance]
     grants: Sequence[GrantRow]
     estimate: Sequence[Money]
-
-
-@dataclass(frozen=True, slots=True)
-class InvoiceCredits:
-    """What credits pay of an invoice by name; an estimate while it is not final. `left` is then left to pay.
-    `becomes`: what one below zero becomes as credit."""
-
-    rows: Sequence[tuple[str, Decimal]]
-    is_estimate: bool
-    left: Decimal
-    becomes: Decimal
 
 
 def credit_panel(customer: Customer, *, now: datetime) -> CreditPanel | None:
@@ -59,22 +45,4 @@ def credit_panel(customer: Customer, *, now: datetime) -> CreditPanel | None:
             for grant in found.good
         ],
         estimate=combined(drawn),
-    )
-
-
-def invoice_credits(invoice: Invoice, *, now: datetime) -> InvoiceCredits | None:
-    """None where there is nothing to say."""
-    below = max(invoice.total.copy_negate(), Decimal(0)) if invoice.status != Invoice.Status.VOID else Decimal(0)
-    if invoice.is_live:
-        preview = credits_of(invoice.customer, now).previews.get(invoice.pk)
-        drawn = preview.drawn if preview is not None else ()
-    else:
-        drawn = tuple(drawn_of(invoice)) if invoice.credits_applied or below else ()
-    if not drawn and not below:
-        return None
-    return InvoiceCredits(
-        rows=[(grant.name, amount) for grant, amount in drawn],
-        is_estimate=invoice.is_live,
-        left=total_of((invoice.total, *(amount.copy_negate() for _, amount in drawn))),
-        becomes=below,
     )

@@ -9,11 +9,10 @@ from django_htmx.http import HttpResponseStopPolling
 
 from invoices.addressee import addressee_of
 from invoices.models import Invoice
+from invoices.settled import invoice_credits, settled_of
 from portal.access import PortalRequest, for_customer, visible_invoices, wants_fragment
 from portal.bills import freshness, trials_of
-from portal.credits import invoice_credits
 from portal.lines import explained_lines
-from portal.settling import settled_of
 
 PAGE = 12
 

@@ -1,11 +1,14 @@
-"""What a customer sees of how an invoice is settled: what is paid, credited and left, and its credit notes."""
+"""What a customer sees of how an invoice is settled, on pages and papers: credits, what is paid, credited and left."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
+from invoices.credit_balances import credits_of, drawn_of
 from invoices.models import CreditNote, CreditNoteLine, Invoice, Payment
 from meters.words import day_words
+from pricing.money import total_of
 
 WORDS = {Payment.Kind.PAYMENT: "Paid", Payment.Kind.REFUND: "Paid back", Payment.Kind.WRITE_OFF: "Written off"}
 
@@ -37,8 +40,19 @@ class Settled:
         return self.left.copy_negate()
 
 
+@dataclass(frozen=True, slots=True)
+class InvoiceCredits:
+    """What credits pay of an invoice by name; an estimate while it is not final. `left` is then left to pay.
+    `becomes`: what one below zero becomes as credit."""
+
+    rows: Sequence[tuple[str, Decimal]]
+    is_estimate: bool
+    left: Decimal
+    becomes: Decimal
+
+
 def settled_of(invoice: Invoice) -> Settled | None:
-    """None for an estimate: nothing is due of it. Credits are told apart, by `portal.credits`."""
+    """None for an estimate: nothing is due of it. Credits are told apart, by `invoice_credits`."""
     if not invoice.number:
         return None
     notes = list(invoice.credit_notes.order_by("id").prefetch_related("lines"))
@@ -61,4 +75,22 @@ def settled_of(invoice: Invoice) -> Settled | None:
             )
             for note in notes
         ],
+    )
+
+
+def invoice_credits(invoice: Invoice, *, now: datetime) -> InvoiceCredits | None:
+    """None where there is nothing to say."""
+    below = max(invoice.total.copy_negate(), Decimal(0)) if invoice.status != Invoice.Status.VOID else Decimal(0)
+    if invoice.is_live:
+        preview = credits_of(invoice.customer, now).previews.get(invoice.pk)
+        drawn = preview.drawn if preview is not None else ()
+    else:
+        drawn = tuple(drawn_of(invoice)) if invoice.credits_applied or below else ()
+    if not drawn and not below:
+        return None
+    return InvoiceCredits(
+        rows=[(grant.name, amount) for grant, amount in drawn],
+        is_estimate=invoice.is_live,
+        left=total_of((invoice.total, *(amount.copy_negate() for _, amount in drawn))),
+        becomes=below,
     )
