@@ -255,6 +255,8 @@ SPECTACULAR_SETTINGS = {
         {"name": "credit-entries", "description": "The ledger of credits."},
         {"name": "credit-balances", "description": "What is left of them."},
         {"name": "credit-rules", "description": "When they are low."},
+        {"name": "alerts", "description": "Thresholds that are told of."},
+        {"name": "alert-firings", "description": "When they were."},
         {"name": "webhook-endpoints", "description": "Where events are sent."},
         {"name": "webhook-deliveries", "description": "What came of it."},
         {"name": "billing-policy", "description": "When invoices become final and due, and how they are numbered."},

@@ -3,6 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
+from invoices.api.alerts import AlertFiringViewSet, AlertViewSet
 from invoices.api.backtests import BacktestViewSet
 from invoices.api.credits import CreditBalanceView, CreditEntryViewSet, CreditRuleView, CreditViewSet
 from invoices.api.estimates import PlanEstimateView
@@ -15,6 +16,8 @@ router = SimpleRouter(trailing_slash=False)
 router.register("invoices", InvoiceViewSet, basename="invoice")
 router.register("credits", CreditViewSet, basename="credit")
 router.register("credit-entries", CreditEntryViewSet, basename="credit-entry")
+router.register("alerts", AlertViewSet, basename="alert")
+router.register("alert-firings", AlertFiringViewSet, basename="alert-firing")
 router.register("webhook-endpoints", WebhookEndpointViewSet, basename="webhook-endpoint")
 router.register("webhook-deliveries", WebhookDeliveryViewSet, basename="webhook-delivery")
 

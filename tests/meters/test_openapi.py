@@ -32,6 +32,8 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 def test_it_is_valid_and_nothing_was_left_to_guessing(document: dict[str, Any]) -> None:
     assert {path.split("/")[2] for path in document["paths"]} == {
+        "alert-firings",
+        "alerts",
         "applied-promotions",
         "assignment-log",
         "assignment-rules",
