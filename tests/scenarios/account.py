@@ -1,6 +1,6 @@
 """A vendor's account as scenarios drive it: over the API, with a clock that moves and a worker that keeps up."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +9,11 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from rest_framework.test import APIClient
+
+from invoices.statements import Statement, statement_of
+from meters.models import Customer
+from meters.periods import Period, month_of
+from pricing.money import amount_text
 
 Json = dict[str, Any]
 
@@ -46,8 +51,13 @@ class Account:
         return _body(self.client.get(f"/v1/{path}", query), 200)
 
     def post(self, path: str, body: object = None, *, expect: int = 201, **query: str) -> Any:
+        """Does something. That takes a second, so that nothing else is done at that moment."""
+        self.clock.shift(timedelta(seconds=1))
+        return self._post(path, body or {}, expect, **query)
+
+    def _post(self, path: str, body: object, expect: int, **query: str) -> Any:
         address = f"/v1/{path}" + ("?" + "&".join(f"{name}={value}" for name, value in query.items()) if query else "")
-        return _body(self.client.post(address, body or {}, format="json"), expect)
+        return _body(self.client.post(address, body, format="json"), expect)
 
     def patch(self, path: str, **body: object) -> Any:
         return _body(self.client.patch(f"/v1/{path}", body, format="json"), 200)
@@ -87,7 +97,7 @@ class Account:
         """Sends an event now, also one of a time to come."""
         moment = datetime.fromisoformat(time).isoformat()
         event = {"customer": customer, "meter": meter, "value": str(value), "time": moment} | ({"id": id} if id else {})
-        assert self.post("events", event, expect=200)["accepted"] == 1
+        assert self._post("events", event, 200)["accepted"] == 1
         self.work()
 
     def void_event(self, customer: str, id: str) -> None:
@@ -129,14 +139,29 @@ class Account:
         return [(one["number"], one["invoice"], one["total"]) for one in reversed(found)]
 
     def owed(self, customer: str) -> Decimal:
-        """What all documents of a customer leave to pay: invoices less credit notes, credits and payments."""
-        due = Decimal(0)
+        """What all documents of a customer leave to pay: invoices less credit notes, credits and payments. Its
+        statement says the same."""
+        due = -sum((Decimal(total) for _, _, total in self.notes(customer)), Decimal(0))
         for one in self.invoices(customer):
             if one["number"]:
                 payments = self.get(f"invoices/{one['number']}/payments")["data"]
                 due += Decimal(one["total"]) - Decimal(one["credits_applied"]) - Decimal(one["written_off"])
                 due -= sum(Decimal(payment["amount"]) for payment in payments if payment["kind"] != "write_off")
-        return due - sum(Decimal(total) for _, _, total in self.notes(customer))
+        now = timezone.now()
+        ever = Period(datetime(2026, 1, 1, tzinfo=UTC), now + timedelta(days=1))
+        assert self._statement(customer, ever).closing == due
+        return due
+
+    def statement(self, customer: str, month: str) -> tuple[str, list[tuple[str, str]], str]:
+        """What was owed when a month began, number and amount of each document in it, and what was owed at its end."""
+        zone = Customer.objects.get(key=customer).zone
+        found = self._statement(customer, month_of(datetime.fromisoformat(f"{month}-15T12:00Z"), zone))
+        entries = [(one.number, amount_text(one.amount, "USD")) for one in found.entries]
+        return amount_text(found.opening, "USD"), entries, amount_text(found.closing, "USD")
+
+    @staticmethod
+    def _statement(customer: str, period: Period) -> Statement:
+        return statement_of(Customer.objects.get(key=customer), "USD", period, now=timezone.now())
 
 
 def lines(invoice: Json) -> list[tuple[str, str | None, str]]:

@@ -1,9 +1,11 @@
 """What scenarios begin with."""
 
 from collections.abc import Callable, Iterator
+from io import StringIO
 
 import pytest
 import time_machine
+from django.core.management import call_command
 from rest_framework.test import APIClient
 
 from tests.scenarios.account import Account
@@ -11,6 +13,9 @@ from tests.scenarios.account import Account
 
 @pytest.fixture
 def account(api: Callable[..., APIClient]) -> Iterator[Account]:
-    """An account without anything, before any scenario begins."""
+    """An account without anything, before any scenario begins. At its end an audit of it all finds nothing."""
     with time_machine.travel("2026-06-01T00:00:00Z", tick=False) as clock:
-        yield Account(api(), clock)
+        made = Account(api(), clock)
+        yield made
+        # Raises where it finds anything.
+        call_command("audit_invoices", stdout=StringIO())

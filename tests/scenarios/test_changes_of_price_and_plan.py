@@ -77,9 +77,9 @@ def test_a_price_and_a_plan_change(account: Account) -> None:
     account.work()
     stub, running = account.invoices("acme")[2:]
     assert (stub["status"], stub["period_end"]) == ("grace", "2027-11-10T23:00:00Z")
-    # The end was set when it was past: the whole grace time is left from then on.
-    assert (stub["closes_at"], running["period_start"]) == ("2027-11-12T14:00:00Z", "2027-11-10T23:00:00Z")
-    account.at("2027-11-12T15:00+01:00")
+    # The end was set when it was past, a second after three: the whole grace time is left from then on.
+    assert (stub["closes_at"], running["period_start"]) == ("2027-11-12T14:00:01Z", "2027-11-10T23:00:00Z")
+    account.at("2027-11-12T15:00:01+01:00")
     # 10 of 30 days at the new prices: 60 / 3, and 5 x 10 / 3 = 16.67. 1,500 calls, of which all 1,000 are free.
     # 19% of 51.67 = 9.8173.
     stub = account.invoice("2027-0003")
@@ -117,6 +117,11 @@ def test_a_price_and_a_plan_change(account: Account) -> None:
         ("2027-0004", "final", "234.04", "2027-12-16", "234.04"),
     ]
     assert str(account.owed("acme")) == "295.53"
+    assert [account.statement("acme", month) for month in ("2027-10", "2027-11", "2027-12")] == [
+        ("0.00", [("2027-0001", "284.41"), ("2027-0001", "-284.41")], "0.00"),
+        ("0.00", [("2027-0002", "108.25"), ("2027-0002", "-108.25"), ("2027-0003", "61.49")], "61.49"),
+        ("61.49", [("2027-0004", "234.04")], "295.53"),
+    ]
     # What is on a final invoice stays: the change cannot be made for an earlier day now.
     refused = account.post(f"assignments/{basic}/end", {"ends_on": "2027-11-05"}, expect=400)
     assert "2027-0003" in refused["errors"][0]["detail"]

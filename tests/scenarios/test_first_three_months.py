@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.scenarios.account import Account, fee, lines, money, per_unit
+from tests.scenarios.account import Account, fee, lines, per_unit
 
 # 5,000 calls a period are free however short it is; 3,100 searches are free in a whole period, and fewer in a part.
 CALLS = {"model": "block", "block_size": "1000", "block_price": "5", "included_units": "5000"}
@@ -138,12 +138,15 @@ def test_three_months_in_two_time_zones(account: Account) -> None:
     ]
     assert account.documents("pune")[2] == ("2028-0005", "final", "31.00", "2028-04-16", "31.00")
     assert (account.owed("york"), account.owed("pune")) == (30, 31)
-    assert money(account.invoice("2028-0002")) == {
-        "total": "65.00",
-        "credits_applied": "0.00",
-        "credited": "0.00",
-        "paid": "65.00",
-        "written_off": "0.00",
-        "amount_due": "0.00",
-        "payment_status": "paid",
-    }
+    # Month by month where the customer is: what was owed, what came, what was owed then.
+    assert [account.statement("york", f"2028-0{month}") for month in (1, 2, 3, 4)] == [
+        ("0.00", [], "0.00"),
+        ("0.00", [("2028-0002", "65.00"), ("2028-0002", "-65.00")], "0.00"),
+        ("0.00", [("2028-0004", "41.00"), ("2028-0004", "-41.00")], "0.00"),
+        ("0.00", [("2028-0006", "30.00")], "30.00"),
+    ]
+    assert [account.statement("pune", f"2028-0{month}") for month in (2, 3, 4)] == [
+        ("0.00", [("2028-0001", "14.00")], "14.00"),
+        ("14.00", [("2028-0003", "36.00"), ("2028-0001", "-14.00"), ("2028-0003", "-36.00")], "0.00"),
+        ("0.00", [("2028-0005", "31.00")], "31.00"),
+    ]

@@ -130,6 +130,18 @@ def test_credits_run_out_in_the_middle_of_a_bill(account: Account) -> None:
     moved: dict[str, Decimal] = defaultdict(Decimal)
     for entry in account.get("credit-entries", customer="acme", limit="100")["data"]:
         moved[entry["kind"]] += Decimal(entry["amount"])
+    assert account.statement("acme", "2027-11") == (
+        "0.00",
+        [("2027-0001", "55.00"), *[("2027-0001", amount) for amount in ("-30.00", "-11.00", "-14.00")]],
+        "0.00",
+    )
+    assert account.statement("acme", "2027-12")[1:] == (
+        [
+            *[("2027-0002", "132.00"), ("2027-0002", "-22.00"), ("2027-0002", "-86.00")],
+            *[("CN-2027-0001", "-44.00"), ("2027-0002", "20.00")],
+        ],
+        "0.00",
+    )
     assert moved == {"granted": 320, "drawn": -185, "returned": 20, "expired": -50}
     check_ledger()
 
