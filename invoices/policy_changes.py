@@ -11,6 +11,7 @@ from django.db import transaction
 
 from invoices.models import BillingPolicy, CreditNote, Invoice, NumberSeries, PlanPolicy
 from invoices.numbering import NumberFormatError, check_pattern, formatted
+from invoices.rerating import carry_anew
 from pricing.inputs import check_row, known, number
 from pricing.models import Plan
 
@@ -29,6 +30,8 @@ POLICY_FIELDS = (
     "paper_footer",
 )
 PLAN_FIELDS = ("grace_hours", "payment_days", "needs_approval")
+# Who carries what corrects final invoices.
+OF_CORRECTIONS = ("late_usage", "late_ignored_below")
 # By series the field that has its pattern.
 PATTERNS = {Series.INVOICE: "invoice_numbers", Series.CREDIT_NOTE: "credit_note_numbers"}
 
@@ -38,12 +41,12 @@ def set_billing_policy(*, changes: Mapping[str, Any], now: datetime) -> BillingP
     """Changes the account's policy. Raises ValidationError by field.
 
     Invoices that are open keep the end of their grace time; numbers and days of payment are of those that become final
-    from now on.
+    from now on. What corrects final invoices and is on no final document yet follows the policy of now.
     """
     known(changes, POLICY_FIELDS)
     BillingPolicy.objects.get_or_create(pk=1)
     policy = BillingPolicy.objects.select_for_update().get(pk=1)
-    before = {name: getattr(policy, name) for name in PATTERNS.values()}
+    before = {name: getattr(policy, name) for name in (*PATTERNS.values(), *OF_CORRECTIONS)}
     for name, value in changes.items():
         setattr(policy, name, number(value, name) if name == "late_ignored_below" else value)
     check_row(policy)
@@ -52,6 +55,8 @@ def set_billing_policy(*, changes: Mapping[str, Any], now: datetime) -> BillingP
         if getattr(policy, name) != before[name] and _is_taken(series, numbers[name]):
             raise ValidationError({name: f"There is a {numbers[name]} already."})
     policy.save()
+    if any(getattr(policy, name) != before[name] for name in OF_CORRECTIONS):
+        carry_anew()
     return policy
 
 

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from invoices.computing import compute
 from invoices.corrections import LONGEST_NAME, carried_keys, key_of
@@ -84,6 +85,16 @@ def follow_void(invoice: Invoice) -> None:
     if carried_keys(invoice):
         about.add(invoice.pk)
     Invoice.objects.filter(pk__in=about).update(rerated_version=AGAIN)
+
+
+@transaction.atomic
+def carry_anew() -> None:
+    """Has all that final invoices are corrected by looked at again, as another policy may say who carries it."""
+    corrected = Q(corrections__isnull=False, status=Invoice.Status.FINAL)
+    customers = set(Invoice.objects.filter(corrected).order_by().values_list("customer", flat=True))
+    list(Customer.objects.filter(pk__in=customers).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+    concerned = set(Invoice.objects.filter(corrected, customer__in=customers).order_by().values_list("pk", flat=True))
+    Invoice.objects.filter(pk__in=concerned).update(rerated_version=AGAIN)
 
 
 # What a correction says; two with equal contents are the same.

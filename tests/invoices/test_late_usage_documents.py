@@ -6,10 +6,12 @@ from decimal import Decimal
 
 import pytest
 import time_machine
+from django.utils import timezone
 
 from invoices import due, services, voiding
 from invoices.credit_notes import issue_credit_note
 from invoices.models import Correction, CreditNote, Invoice
+from invoices.policy_changes import set_billing_policy
 from invoices.rerating import take_up
 from meters.models import Customer
 from pricing.assignments import change_plan, end
@@ -158,6 +160,19 @@ class TestIgnored:
         policy(late_ignored_below=0)
         services.recalculate(live_invoice(acme).pk)
         assert [amount for _, amount in corrections(live_invoice(acme))] == [6, 6, Decimal("0.6"), Decimal("0.6")]
+
+    def test_another_policy_counts_for_what_waits(self, acme: Customer, clock: time_machine.Traveller) -> None:
+        send("acme", "Calls", 6, time=at(9, 30))
+        run_sweep()
+        assert corrections(live_invoice(acme))
+        set_billing_policy(changes={"late_ignored_below": 10}, now=timezone.now())
+        run_sweep()
+        assert corrections(live_invoice(acme)) == []
+        assert due.late_customers(10) == []
+        set_billing_policy(changes={"late_ignored_below": 0, "late_usage": "at_once"}, now=timezone.now())
+        run_sweep()
+        assert corrections(live_invoice(acme)) == []
+        assert acme.invoices.get(is_correction=True).total == Decimal("6.6")
 
 
 class TestNoInvoiceToCome:
