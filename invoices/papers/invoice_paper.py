@@ -9,6 +9,7 @@ from datetime import date, datetime
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Max
+from django.utils import timezone
 
 from invoices.addressee import addressee_of
 from invoices.explained import TAXES, facts_of, is_usage, notes_of, opens
@@ -29,8 +30,9 @@ NOTHING_TO_PAY = "Nothing is to be paid"
 PRICED = (InvoiceLine.Kind.USAGE, InvoiceLine.Kind.TRIAL, InvoiceLine.Kind.CORRECTION)
 
 
-def invoice_paper(invoice: Invoice, *, now: datetime) -> Paper:
-    """`now` is what an estimate is as of that was never computed, and until when credits would pay it."""
+def invoice_paper(invoice: Invoice, *, now: datetime | None = None) -> Paper:
+    """`now` counts for an estimate only: by it credits would pay."""
+    now = now or timezone.now()
     seller, addressee = seller_of(invoice), addressee_of(invoice)
     lines = open_lines(invoice, with_days=False, now=now)
     credits_, settled = invoice_credits(invoice, now=now), settled_of(invoice)
