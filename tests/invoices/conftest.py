@@ -8,6 +8,7 @@ import time_machine
 from meters.models import Customer
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan
 from tests.invoices.november import NOW
+from tests.killing import Workers
 
 
 @pytest.fixture
@@ -22,3 +23,10 @@ def acme(november: None, db: None) -> Customer:
     """A customer on the story's plan."""
     make_plan("AwesomeIntegrationApi", {make_meter(): STORY_RATE}, is_default=True)
     return make_customer("acme")
+
+
+@pytest.fixture(scope="session")
+def workers(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    """Worker processes on the test's own database; for tests whose rows are committed."""
+    with Workers(tmp_path_factory.mktemp("workers")) as made:
+        yield made
