@@ -8,13 +8,14 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from invoices.admin.papers import CreditNotePapers
 from invoices.models import CreditNote
 from meters.admin.base import ModelAdmin, ReadOnly, instant, link
 from pricing.money import format_money
 
 
 @admin.register(CreditNote)
-class CreditNoteAdmin(ReadOnly, ModelAdmin[CreditNote]):
+class CreditNoteAdmin(CreditNotePapers, ReadOnly, ModelAdmin[CreditNote]):
     list_display = ["number", "invoice_link", "customer", "amount", "issued", "reason"]
     list_select_related = ["invoice__customer"]
     list_per_page = 50

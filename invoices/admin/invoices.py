@@ -15,6 +15,7 @@ from invoices.admin.credit_panel import invoice_credits
 from invoices.admin.holding import ACTIONS, do_hold, holding_panel
 from invoices.admin.invoice_page import audit_trail, page_of
 from invoices.admin.overdue_page import OverdueFilter, OverduePage
+from invoices.admin.papers import InvoicePapers
 from invoices.admin.settling import STATE_CHIPS, SettlingPages, settling_panel
 from invoices.admin.settling_forms import FORMS
 from invoices.due import lacks_approval, overtaken
@@ -91,7 +92,7 @@ class WaitingFilter(admin.SimpleListFilter):
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(OverduePage, SettlingPages, ReadOnly, ModelAdmin[Invoice]):
+class InvoiceAdmin(InvoicePapers, OverduePage, SettlingPages, ReadOnly, ModelAdmin[Invoice]):
     list_display = ["label", "customer", "amount", "statuses", "period", "updated"]
     list_display_links = ["label"]
     list_filter = ["status", OverdueFilter, WaitingFilter, MonthFilter, UnpricedFilter]
