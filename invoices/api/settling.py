@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from invoices import credit_notes, payments, voiding
+from invoices.api.papers import CreditNotePapers
 from invoices.api.serializers import InvoiceSerializer
 from invoices.api.settling_examples import (
     CREDIT_NOTE,
@@ -282,13 +283,13 @@ class CreditNoteQuery(Strict):
         examples=[answered(CREDIT_NOTE)],
     ),
 )
-class CreditNoteViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[CreditNote]):
+class CreditNoteViewSet(CreditNotePapers, mixins.RetrieveModelMixin, viewsets.GenericViewSet[CreditNote]):
     """Credit notes, newest first."""
 
     queryset = CreditNote.objects.all()
     serializer_class = CreditNoteSerializer
     pagination_class = NewestFirst
-    customer_keys = {"list", "retrieve"}
+    customer_keys = {"list", "retrieve", "pdf"}
     lookup_field = "number"
 
     def get_queryset(self) -> "QuerySet[CreditNote]":

@@ -7,6 +7,7 @@ from invoices.api.alerts import AlertFiringViewSet, AlertViewSet
 from invoices.api.backtests import BacktestViewSet
 from invoices.api.credits import CreditBalanceView, CreditEntryViewSet, CreditRuleView, CreditViewSet
 from invoices.api.estimates import PlanEstimateView
+from invoices.api.papers import AS_PDF
 from invoices.api.policy import BillingPolicyView, PlanPolicyView
 from invoices.api.settling import CreditNoteViewSet
 from invoices.api.views import InvoiceViewSet
@@ -32,6 +33,7 @@ urlpatterns = [
     path(f"{BACKTESTS}/<int:pk>/rows", BacktestViewSet.as_view({"get": "rows"}), name="backtest-rows"),
     path("credit-notes", CreditNoteViewSet.as_view({"get": "list"}), name="credit-notes"),
     # A number may have slashes in it.
+    path("credit-notes/<path:number>/pdf", CreditNoteViewSet.as_view({"get": "pdf"}, **AS_PDF), name="credit-note-pdf"),
     path("credit-notes/<path:number>", CreditNoteViewSet.as_view({"get": "retrieve"}), name="credit-note"),
     # The customer's key, which may hold slashes.
     path("credit-balances/<path:customer>", CreditBalanceView.as_view(), name="credit-balance"),
