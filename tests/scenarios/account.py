@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import StringIO
 from typing import Any
 
 import time_machine
 from django.conf import settings
+from django.core.management import call_command
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from rest_framework.test import APIClient
@@ -44,6 +46,10 @@ class Account:
         for _ in range(TICKS):
             for task in TASKS:
                 import_string(task)()
+
+    def audit(self) -> None:
+        """Raises CommandError where an audit of everything finds something."""
+        call_command("audit_invoices", stdout=StringIO())
 
     # --- Asking ---
 
