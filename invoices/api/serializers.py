@@ -12,6 +12,8 @@ from meters.aggregation import plain
 from meters.api.auth import customer_of
 from pricing.money import amount_text
 
+STEPS, DAYS = "Only with `expand=lines.steps`.", "Only with `expand=lines.days`."
+
 
 @extend_schema_field(serializers.CharField())
 class PlainDecimal(serializers.Field[Any, Any, Any, Any]):
@@ -19,6 +21,36 @@ class PlainDecimal(serializers.Field[Any, Any, Any, Any]):
 
     def to_representation(self, value: Any) -> str:
         return plain(value)
+
+
+class SpanSerializer(serializers.Serializer[Any]):
+    utc = serializers.CharField()
+    local = serializers.CharField(help_text="In the customer's time zone.")
+    to = serializers.DateTimeField(help_text="Not included.")
+    time_zone = serializers.CharField()
+
+    def get_fields(self) -> Any:
+        # `from` is a word of the language, so it cannot be an attribute.
+        return {"from": serializers.DateTimeField(), **super().get_fields()}
+
+
+class StepRowSerializer(serializers.Serializer[Any]):
+    detail = serializers.CharField()
+    amount = PlainDecimal(read_only=True, help_text="Exact: only the line is rounded.")
+
+    def get_fields(self) -> Any:
+        # A field has a label, so it cannot be an attribute.
+        return {"label": serializers.CharField(), **super().get_fields()}
+
+
+class DaySerializer(serializers.Serializer[Any]):
+    day = serializers.DateField(help_text="Of the customer's time zone.")
+    quantity = PlainDecimal(read_only=True)
+
+
+@extend_schema_field({"type": "string", "format": "uri", "nullable": True})
+class EventsAddress(serializers.URLField):
+    """None stays None; what is not there at all is left out, as `allow_null` would not have it."""
 
 
 class LineSerializer(serializers.ModelSerializer[InvoiceLine]):
@@ -45,6 +77,24 @@ class LineSerializer(serializers.ModelSerializer[InvoiceLine]):
     quantity = PlainDecimal(read_only=True, allow_null=True, help_text="Null where nothing is counted.")
     amount = serializers.SerializerMethodField()
     explanation = serializers.SerializerMethodField()
+    # Only of lines that were opened.
+    price = serializers.CharField(source="opened.price", required=False, help_text=f"Where it is from. {STEPS}")
+    rate_text = serializers.ListField(
+        source="opened.rate_text", child=serializers.CharField(), required=False, help_text=f"The price. {STEPS}"
+    )
+    span = SpanSerializer(source="opened.span", required=False, help_text=f"What the line is about. {STEPS}")
+    walk = StepRowSerializer(
+        source="opened.walk", many=True, required=False, help_text=f"The steps as a table. {STEPS}"
+    )
+    rounding = serializers.CharField(source="opened.rounding", required=False, help_text=f"In words. {STEPS}")
+    events = EventsAddress(source="opened.events", required=False, help_text=f"Null where it counts none. {STEPS}")
+    days = DaySerializer(source="by_day.days", many=True, required=False, help_text=f"The usage of each day. {DAYS}")
+    days_notes = serializers.ListField(
+        source="by_day.days_notes",
+        child=serializers.CharField(),
+        required=False,
+        help_text=f"Why they do not sum to the quantity, and what came later. {DAYS}",
+    )
 
     class Meta:
         model = InvoiceLine
@@ -64,6 +114,14 @@ class LineSerializer(serializers.ModelSerializer[InvoiceLine]):
             "rate",
             "steps",
             "explanation",
+            "price",
+            "rate_text",
+            "span",
+            "walk",
+            "rounding",
+            "events",
+            "days",
+            "days_notes",
         ]
 
     def get_fee(self, line: InvoiceLine) -> str | None:

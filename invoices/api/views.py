@@ -11,6 +11,8 @@ from rest_framework import mixins, serializers, viewsets
 
 from invoices.api.examples import INVOICE
 from invoices.api.holding import HoldingActions
+from invoices.api.opened import OpenedLines
+from invoices.api.papers import InvoicePapers
 from invoices.api.serializers import InvoiceSerializer
 from invoices.api.settling import SettlingActions
 from invoices.due import overtaken
@@ -54,23 +56,16 @@ class InvoiceQuery(serializers.Serializer[Any]):
         ],
         examples=[answered(INVOICE)],
     ),
-    retrieve=extend_schema(
-        operation_id="get_invoice",
-        description="Reads an invoice, by its id or its number. Its lines stand in the order in which they are "
-        "computed: usage, fees, promotions, minimum or overage, taxes. Each says the way to its amount, in `steps` and "
-        "in words.",
-        examples=[answered(INVOICE)],
-    ),
 )
 class InvoiceViewSet(
-    HoldingActions, SettlingActions, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Invoice]
+    HoldingActions, SettlingActions, OpenedLines, InvoicePapers, mixins.ListModelMixin, viewsets.GenericViewSet[Invoice]
 ):
     """Invoices, newest first. An open one is an estimate that follows usage up to `usage_version`."""
 
     queryset = Invoice.objects.all()
     serializer_class = InvoiceSerializer
     pagination_class = NewestFirst
-    customer_keys = {"list", "retrieve"}
+    customer_keys = {"list", "retrieve", "line_events", "pdf", "csv"}
     # A number may have dots and slashes in it; what is done to an invoice is a last part of small letters.
     lookup_value_regex = r"(?:(?!/[a-z-]+$).)+"
 
