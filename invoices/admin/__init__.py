@@ -1,5 +1,25 @@
 """Staff pages of invoices: to look at and to have computed anew. Only services write them."""
 
-from invoices.admin import backtests, credit_grants, credit_notes, customers, invoices, mails, policy, webhooks
+from invoices.admin import (
+    alerts,
+    backtests,
+    credit_grants,
+    credit_notes,
+    customers,
+    invoices,
+    mails,
+    policy,
+    webhooks,
+)
 
-__all__ = ["backtests", "credit_grants", "credit_notes", "customers", "invoices", "mails", "policy", "webhooks"]
+__all__ = [
+    "alerts",
+    "backtests",
+    "credit_grants",
+    "credit_notes",
+    "customers",
+    "invoices",
+    "mails",
+    "policy",
+    "webhooks",
+]
