@@ -59,6 +59,9 @@ INGEST_CREATES_CUSTOMERS = env_bool("INGEST_CREATES_CUSTOMERS", True)
 API_RATE_LIMIT = int(os.environ.get("API_RATE_LIMIT") or 0) or None
 # Where people reach this installation, such as https://billing.example; unset: mails have no links.
 PUBLIC_URL: str = os.environ.get("PUBLIC_URL", "").rstrip("/")
+# Where exports of a month are kept, and for how many days. Web servers and workers need the same folder.
+EXPORTS_DIR = Path(os.environ.get("EXPORTS_DIR") or services.data_dir() / "exports").expanduser().resolve()
+EXPORT_DAYS = int(os.environ.get("EXPORT_DAYS", "7"))
 # Set by `make run`, and known of its database only: lets `manage.py demo` fill this installation.
 DEMO = env_bool("DEMO", RUNNING.get("DEMO") == "1" and RUNNING.get("DATABASE_URL") == DATABASE_URL)
 # A demo's clock can be put forward (`manage.py advance_clock`).
@@ -300,6 +303,15 @@ CELERY_BEAT_SCHEDULE = {
     },
     # Once a night: the task asks the rows whether it is time.
     "keep-audits": {"task": "invoices.audit_tasks.keep_audits", "schedule": 60.0, "options": {"expires": 120}},
+    "continue-exports": {
+        "task": "invoices.export_tasks.continue_exports",
+        "schedule": 10.0,
+        "options": {"expires": 20},
+    },
+    "forget-old-exports": {
+        "task": "invoices.export_tasks.forget_old_exports",
+        "schedule": crontab(minute=47, hour="3"),
+    },
     "follow-credits": {
         "task": "invoices.credit_tasks.follow_credits",
         "schedule": 60.0,

@@ -78,3 +78,17 @@ def wake_audit(run_id: int) -> None:
             logger.warning("no worker woken, the beat will find audit %s: %s", run_id, error)
 
     transaction.on_commit(send)
+
+
+def wake_export(export_id: int) -> None:
+    """Sends an export to the workers once it is committed. Never fails; the beat finds what no message told."""
+
+    def send() -> None:
+        from invoices import export_tasks
+
+        try:
+            export_tasks.send(export_id)
+        except Exception as error:
+            logger.warning("no worker woken, the beat will find export %s: %s", export_id, error)
+
+    transaction.on_commit(send)

@@ -6,6 +6,7 @@ from invoices.admin import (
     credit_grants,
     credit_notes,
     customers,
+    exports,
     invoices,
     mails,
     policy,
@@ -13,11 +14,11 @@ from invoices.admin import (
 )
 
 __all__ = [
-    "alerts",
     "backtests",
     "credit_grants",
     "credit_notes",
     "customers",
+    "exports",
     "invoices",
     "mails",
     "policy",

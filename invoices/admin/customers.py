@@ -10,6 +10,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from invoices.admin.credit_panel import credit_panel
+from invoices.admin.statement_page import StatementPage
 from invoices.models import Invoice, InvoiceLine
 from meters.admin.customers import Link
 from meters.models import Customer
@@ -20,7 +21,7 @@ admin.site.unregister(Customer)
 
 
 @admin.register(Customer)
-class BilledCustomerAdmin(AssignedCustomerAdmin):
+class BilledCustomerAdmin(StatementPage, AssignedCustomerAdmin):
     list_display = ["key", "name", "plans", "charges", "source", "created"]
     change_form_template = "admin/invoices/customer_change_form.html"
 
@@ -65,4 +66,6 @@ class BilledCustomerAdmin(AssignedCustomerAdmin):
 
     def links(self, customer: Customer) -> list[Link]:
         url = reverse("admin:invoices_invoice_changelist")
-        return [*super().links(customer), ("Invoices", f"{url}?customer__id__exact={customer.pk}")]
+        statement = reverse("admin:meters_customer_statement", args=[customer.pk])
+        invoices = f"{url}?customer__id__exact={customer.pk}"
+        return [*super().links(customer), ("Invoices", invoices), ("Statement", statement)]

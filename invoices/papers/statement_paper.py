@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from django.conf import settings
-
+from invoices.addressee import Addressee
 from invoices.papers.paper import Column, Line, Paper, Party, Table
+from invoices.papers.parties import buyer_party, footer_lines, seller_party
 from invoices.running_bills import RunningBill, RunningBills, credits_words
+from invoices.seller import seller_now
 from invoices.statements import Statement, headline_of
 from meters.models import Customer
 from meters.words import day_words, instant_words, period_words
@@ -19,6 +20,7 @@ ITEMS = (Column("Item"), Column("Quantity", is_figure=True), Column("Amount so f
 
 def statement_paper(statement: Statement, running: RunningBills) -> Paper:
     """The balance with all that moved it, and below it, apart, what is not issued yet."""
+    seller = seller_now()
     words = period_words(statement.period, statement.zone)
     facts = [("Period", words), ("Time zone", statement.zone.key), ("Currency", statement.currency)]
     if not statement.is_over:
@@ -30,20 +32,20 @@ def statement_paper(statement: Statement, running: RunningBills) -> Paper:
     return Paper(
         title="Statement",
         made_at=running.as_of,
-        seller=Party(settings.COMPANY_NAME),
+        seller=seller_party(seller),
         buyer=_buyer(statement.customer),
         facts=facts,
         headline=headline_of(statement),
         tables=tables,
         notes=[left] if left else [],
+        footer=footer_lines(seller),
     )
 
 
 def _buyer(customer: Customer) -> Party:
     profile = getattr(customer, "billing_profile", None) or BillingProfile()
-    tax_id = f"Tax ID {profile.tax_id}" if profile.tax_id else ""
-    lines = [line for line in (*profile.address.splitlines(), tax_id) if line]
-    return Party(profile.legal_name or str(customer), lines, label="For")
+    to = Addressee(profile.legal_name or str(customer), profile.address, profile.tax_id, profile.tax_note)
+    return buyer_party(to, "For")
 
 
 def _lines(statement: Statement) -> Iterator[Line]:
