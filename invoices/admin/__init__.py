@@ -14,6 +14,7 @@ from invoices.admin import (
 )
 
 __all__ = [
+    "alerts",
     "backtests",
     "credit_grants",
     "credit_notes",
