@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import F
 from django.utils import timezone
 
-from invoices import tasks
+from invoices import credit_tasks, tasks
 from invoices.models import InvoiceEvent
 from meters import clock, partitions
 from meters.words import day_words
@@ -51,6 +51,7 @@ class Command(BaseCommand):
         for _ in range(TICKS):
             tasks.close_periods()
             tasks.sweep()
+        credit_tasks.follow_credits()
         happened = InvoiceEvent.objects.filter(id__gt=last, kind__in=["opened", "grace", "finalized"])
         for event in happened.select_related("invoice__customer").order_by("id"):
             invoice = event.invoice
