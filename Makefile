@@ -53,5 +53,5 @@ clean:
 	  echo "Making .venv"; python3 -m venv --clear .venv; }
 	@echo "Installing the packages of uv.lock into .venv (some minutes the first time)"
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@.venv/bin/uv sync --frozen --quiet --system-certs
+	@.venv/bin/uv sync --frozen --quiet --all-packages --system-certs
 	@touch $@

@@ -1,0 +1,1 @@
+"""Usage of your API, sent to Tollmeter."""
