@@ -258,6 +258,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "credit-entries", "description": "The ledger of credits."},
         {"name": "credit-balances", "description": "What is left of them."},
         {"name": "credit-rules", "description": "When they are low."},
+        {"name": "statements", "description": "What a customer owes, and how it came about."},
         {"name": "alerts", "description": "Thresholds that are told of."},
         {"name": "alert-firings", "description": "When they were."},
         {"name": "webhook-endpoints", "description": "Where events are sent."},

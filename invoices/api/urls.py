@@ -10,6 +10,7 @@ from invoices.api.estimates import PlanEstimateView
 from invoices.api.papers import AS_PDF
 from invoices.api.policy import BillingPolicyView, PlanPolicyView
 from invoices.api.settling import CreditNoteViewSet
+from invoices.api.statements import StatementView
 from invoices.api.views import InvoiceViewSet
 from invoices.api.webhooks import WebhookDeliveryViewSet, WebhookEndpointViewSet
 
@@ -37,6 +38,7 @@ urlpatterns = [
     path("credit-notes/<path:number>", CreditNoteViewSet.as_view({"get": "retrieve"}), name="credit-note"),
     # The customer's key, which may hold slashes.
     path("credit-balances/<path:customer>", CreditBalanceView.as_view(), name="credit-balance"),
+    path("statements/<path:customer>", StatementView.as_view(), name="statement"),
     path("credit-rules/<path:customer>", CreditRuleView.as_view(), name="credit-rule"),
     path("", include(router.urls)),
 ]

@@ -212,7 +212,7 @@ class UsageParameters(serializers.Serializer[Any]):
         self._refuse_undeclared(query)
         if "top" in query and not query["group_by"]:
             raise serializers.ValidationError({"top": "Of what? Name the groups in group_by."})
-        return query | {"customers": customers, "zone": zone, "span": _span(query, zone, self.context["now"])}
+        return query | {"customers": customers, "zone": zone, "span": span_of(query, zone, self.context["now"])}
 
     def _refuse_undeclared(self, query: dict[str, Any]) -> None:
         declared = query["meter"].dimensions
@@ -231,7 +231,7 @@ class UsageParameters(serializers.Serializer[Any]):
             raise serializers.ValidationError({"filter": f"At most {MAX_FILTER_TEXTS:,} texts."})
 
 
-def _span(query: dict[str, Any], zone: ZoneInfo, now: datetime) -> Period:
+def span_of(query: dict[str, Any], zone: ZoneInfo, now: datetime) -> Period:
     if "period" in query:
         if "from" in query or "to" in query:
             raise serializers.ValidationError({"period": "Give a period, or from and to."})

@@ -52,6 +52,7 @@ def test_it_is_valid_and_nothing_was_left_to_guessing(document: dict[str, Any]) 
         "plans",
         "product-items",
         "promotions",
+        "statements",
         "tax-rates",
         "usage",
         "webhook-deliveries",
