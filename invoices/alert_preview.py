@@ -45,7 +45,8 @@ def alert_then(firing: AlertFiring) -> Alert:
 
 
 def mail_of(alert: Alert) -> MailContent:
-    """What a mail of an alert says: of the newest bill that it was told of, else of one that it watches."""
+    """What a mail of an alert says: of the newest bill that it was told of, else of one that it watches, as if that had
+    just reached its threshold."""
     about = ("alert__product_item__meter", "invoice__customer")
     firing = AlertFiring.objects.filter(alert=alert).select_related(*about).order_by("-pk").first()
     if firing is not None:
@@ -54,5 +55,5 @@ def mail_of(alert: Alert) -> MailContent:
         for one in standings(alert, alert.customer):
             if one.standing is not None:
                 one.invoice.customer = alert.customer
-                return alert_content(alert, one.invoice, one.standing.value)
+                return alert_content(alert, one.invoice, max(one.standing.value, alert.threshold))
     return alert_example(alert)

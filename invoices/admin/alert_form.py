@@ -101,12 +101,25 @@ class AlertForm(forms.Form):
                 del self.fields["look_at"]
         threshold = self.fields["threshold"]
         threshold.label, threshold.help_text = THRESHOLDS[Kind(kind)]
+        for name in {"threshold", "budget"} & set(self.fields):
+            self.fields[name].required = True
         items = self.fields.get("product_item")
         if isinstance(items, forms.ModelChoiceField):
             items.queryset = ProductItem.objects.filter(retired_at=None)
 
     def clean_currency(self) -> str:
         return str(self.cleaned_data["currency"]).strip().upper()
+
+    def clean(self) -> dict[str, Any]:
+        """Where a field is no good in itself, the service is not asked: tells what else is wrong all the same."""
+        if self.errors:
+            try:
+                self.drafted("")
+            except ValidationError as error:
+                for name, faults in error.error_dict.items():
+                    if name in self.fields and name not in self.errors:
+                        self.add_error(name, faults)
+        return self.cleaned_data
 
     @property
     def values(self) -> dict[str, Any]:

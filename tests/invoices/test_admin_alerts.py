@@ -95,7 +95,7 @@ def test_one_is_added_and_lands_on_its_page(staff: Client, acme: Customer) -> No
 @pytest.mark.parametrize(
     ("kind", "changed", "field", "words"),
     [
-        ("amount", {"threshold": ""}, "threshold", "Say when to tell."),
+        ("amount", {"threshold": ""}, "threshold", "This field is required."),
         ("amount", {"threshold": "0"}, "threshold", "above zero"),
         ("amount", {"threshold": "1.001"}, "threshold", "USD has 2 decimals."),
         ("amount", {"currency": "XYZ"}, "currency", "This is no currency"),
@@ -104,7 +104,7 @@ def test_one_is_added_and_lands_on_its_page(staff: Client, acme: Customer) -> No
         ("amount", {"customer": "", "audience": "customer"}, "customer", "is of one customer"),
         ("amount", {"recipients": "nobody"}, "recipients", "is no mail address"),
         ("amount", {"audience": "customer", "recipients": "a@b.example"}, "recipients", "nor a portal member"),
-        ("budget", {"budget": ""}, "budget", "Say how much the budget"),
+        ("budget", {"budget": ""}, "budget", "This field is required."),
         ("budget", {"budget": "5", "threshold": "2000"}, "threshold", "a percentage, of at most 1,000"),
         ("quantity", {}, "product_item", "This field is required."),
     ],
@@ -115,6 +115,12 @@ def test_faults_stand_beside_their_fields(staff: Client, kind: str, changed: Any
     assert not Alert.objects.exists()
     assert any(words in fault for fault in answer.context["form"].errors[field]), answer.context["form"].errors
     assert words.replace("'", "&#x27;") in text(answer)
+
+
+def test_all_faults_are_told_at_once(staff: Client) -> None:
+    fields = {"name": "", "threshold": "1.001", "currency": "USD", "audience": "staff", "recipients": "nobody"}
+    answer = staff.post(f"{ALERTS}add/?kind=amount", fields)
+    assert set(answer.context["form"].errors) == {"name", "threshold", "recipients"}
 
 
 def test_looking_shows_where_it_would_stand_and_stores_nothing(staff: Client, acme: Customer) -> None:
@@ -208,15 +214,16 @@ def test_a_test_mail_goes_to_who_asks(staff: Client, acme: Customer) -> None:
     one = alert(threshold=50, customer=acme, name="Fifty", recipients=["ops@vendor.example"])
     send("acme", "ApiCalls", 6001)
     work()
+    # At its threshold, as long as it is not reached.
     asked = text(staff.get(f"{ALERTS}{one.pk}/test/"))
     assert 'value="staff@vendor.example"' in asked
-    assert "Test: Fifty: $10.00 reached" in asked
+    assert "Test: Fifty: $50.00 reached" in asked
     assert "Enter a valid email address." in text(staff.post(f"{ALERTS}{one.pk}/test/", {"address": "x"}))
     answer = staff.post(f"{ALERTS}{one.pk}/test/", {"address": "staff@vendor.example"})
     assert answer["Location"] == page(one)
     staff.post(f"{ALERTS}{one.pk}/test/", {"address": "staff@vendor.example"})
     assert [(mail.recipient, mail.subject, mail.status) for mail in Mail.objects.all()] == [
-        ("staff@vendor.example", "Test: Fifty: $10.00 reached", "waiting")
+        ("staff@vendor.example", "Test: Fifty: $50.00 reached", "waiting")
     ] * 2
 
 
