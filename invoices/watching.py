@@ -4,7 +4,8 @@ For all bills of a recalculation together: one statement where no alert could ma
 threshold, and then some for those that are to be told of.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -46,24 +47,29 @@ def look_at(bills: Sequence[tuple[Invoice, Draft]], now: datetime) -> None:
     """Tells of the thresholds that these bills have reached for the first time in their periods. Call it with their
     customers locked, in the transaction that stores the bills."""
     alerts = _watching({invoice.customer_id for invoice, _ in bills})
-    reached = [one for invoice, draft in bills for one in _reached(alerts, invoice, draft)] if alerts else []
+    reached = list(_reached(alerts, bills)) if alerts else []
     new = _untold(reached) if reached else []
     if new:
         _tell(_fire(new, now), now)
 
 
-def _watching(customers: Collection[int]) -> list[Alert]:
+def _watching(customers: Collection[int]) -> dict[int | None, list[Alert]]:
+    """By customer; under None those of each customer."""
     watching = Alert.objects.filter(Q(customer=None) | Q(customer__in=customers), enabled=True)
-    return list(watching.select_related("product_item__meter").order_by("pk"))
+    found: dict[int | None, list[Alert]] = defaultdict(list)
+    for alert in watching.select_related("product_item__meter").order_by("pk"):
+        found[alert.customer_id].append(alert)
+    return dict(found)
 
 
-def _reached(alerts: Iterable[Alert], invoice: Invoice, draft: Draft) -> Iterable[Reached]:
-    for alert in alerts:
-        if alert.customer_id not in (None, invoice.customer_id) or invoice.period_end <= alert.created_at:
-            continue
-        standing = standing_of(alert, invoice.currency, draft.subtotal, draft.lines)
-        if standing is not None and standing.is_reached:
-            yield Reached(alert, invoice, standing.value)
+def _reached(alerts: Mapping[int | None, Sequence[Alert]], bills: Iterable[tuple[Invoice, Draft]]) -> Iterator[Reached]:
+    for invoice, draft in bills:
+        for alert in (*alerts.get(None, ()), *alerts.get(invoice.customer_id, ())):
+            # What was over when it was made is not watched.
+            if invoice.period_end > alert.created_at:
+                standing = standing_of(alert, invoice.currency, draft.subtotal, draft.lines)
+                if standing is not None and standing.is_reached:
+                    yield Reached(alert, invoice, standing.value)
 
 
 def _untold(reached: Sequence[Reached]) -> list[Reached]:
