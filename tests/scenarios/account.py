@@ -139,35 +139,35 @@ class Account:
     def overdue(self) -> list[str]:
         return sorted(one["number"] for one in self.get("invoices", overdue="true")["data"])
 
-    def notes(self, customer: str) -> list[tuple[str, str, str]]:
+    def notes(self, customer: str, currency: str = "USD") -> list[tuple[str, str, str]]:
         """Number, invoice and total of each credit note, the oldest first."""
-        found = self.get("credit-notes", customer=customer)["data"]
-        return [(one["number"], one["invoice"], one["total"]) for one in reversed(found)]
+        found = reversed(self.get("credit-notes", customer=customer)["data"])
+        return [(one["number"], one["invoice"], one["total"]) for one in found if one["currency"] == currency]
 
-    def owed(self, customer: str) -> Decimal:
+    def owed(self, customer: str, currency: str = "USD") -> Decimal:
         """What all documents of a customer leave to pay: invoices less credit notes, credits and payments. Its
         statement says the same."""
-        due = -sum((Decimal(total) for _, _, total in self.notes(customer)), Decimal(0))
+        due = -sum((Decimal(total) for _, _, total in self.notes(customer, currency)), Decimal(0))
         for one in self.invoices(customer):
-            if one["number"]:
+            if one["number"] and one["currency"] == currency:
                 payments = self.get(f"invoices/{one['number']}/payments")["data"]
                 due += Decimal(one["total"]) - Decimal(one["credits_applied"]) - Decimal(one["written_off"])
                 due -= sum(Decimal(payment["amount"]) for payment in payments if payment["kind"] != "write_off")
         now = timezone.now()
         ever = Period(datetime(2026, 1, 1, tzinfo=UTC), now + timedelta(days=1))
-        assert self._statement(customer, ever).closing == due
+        assert self._statement(customer, ever, currency).closing == due
         return due
 
-    def statement(self, customer: str, month: str) -> tuple[str, list[tuple[str, str]], str]:
+    def statement(self, customer: str, month: str, currency: str = "USD") -> tuple[str, list[tuple[str, str]], str]:
         """What was owed when a month began, number and amount of each document in it, and what was owed at its end."""
         zone = Customer.objects.get(key=customer).zone
-        found = self._statement(customer, month_of(datetime.fromisoformat(f"{month}-15T12:00Z"), zone))
-        entries = [(one.number, amount_text(one.amount, "USD")) for one in found.entries]
-        return amount_text(found.opening, "USD"), entries, amount_text(found.closing, "USD")
+        found = self._statement(customer, month_of(datetime.fromisoformat(f"{month}-15T12:00Z"), zone), currency)
+        entries = [(one.number, amount_text(one.amount, currency)) for one in found.entries]
+        return amount_text(found.opening, currency), entries, amount_text(found.closing, currency)
 
     @staticmethod
-    def _statement(customer: str, period: Period) -> Statement:
-        return statement_of(Customer.objects.get(key=customer), "USD", period, now=timezone.now())
+    def _statement(customer: str, period: Period, currency: str) -> Statement:
+        return statement_of(Customer.objects.get(key=customer), currency, period, now=timezone.now())
 
 
 def lines(invoice: Json) -> list[tuple[str, str | None, str]]:
