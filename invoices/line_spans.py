@@ -63,8 +63,10 @@ def about_of(invoice: Invoice, lines: Sequence[InvoiceLine]) -> list[About]:
 class _Spans:
     def __init__(self, invoice: Invoice, lines: Sequence[InvoiceLine]) -> None:
         corrected = {line.corrects_id for line in lines if line.corrects_id}
-        parts = ("customer", "assignment", "plan_version__plan__base")
-        self.invoices: dict[int, Invoice] = Invoice.objects.select_related(*parts).in_bulk({invoice.pk, *corrected})
+        self.invoices: dict[int, Invoice] = {invoice.pk: invoice}
+        if corrected:
+            parts = ("customer", "assignment", "plan_version__plan")
+            self.invoices |= Invoice.objects.select_related(*parts).in_bulk(corrected)
         self.subjects = {pk: _subject(one) for pk, one in self.invoices.items()}
         frames = frames_of(list(self.subjects.values()))
         self.frames: dict[int, Frame] = dict(zip(self.subjects, frames, strict=True))

@@ -28,6 +28,11 @@ def instant_words(instant: datetime, zone: ZoneInfo) -> str:
     return f"{day_words(local_date(instant, zone))}, {clock_words(instant, zone)}"
 
 
+def second_words(instant: datetime, zone: ZoneInfo) -> str:
+    """ "2 Dec 2026, 14:02:07 UTC"."""
+    return f"{day_words(local_date(instant, zone))}, {instant.astimezone(zone):%H:%M:%S %Z}"
+
+
 def last_day(period: Period, zone: ZoneInfo) -> date:
     return local_date(period.end - INSTANT, zone)
 

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from invoices.drafting import DraftLine
 from invoices.explained import TAXES, facts_of, is_usage, notes_of, opens, parts_of, rate_text_of, rows_of, steps_of
 from invoices.models import InvoiceLine
+from invoices.opened_lines import OpenedLine
 from pricing.explain import Row
 from pricing.money import total_of
 from pricing.rates import Step, StepKind
@@ -16,8 +17,8 @@ from pricing.rates import Step, StepKind
 @dataclass(frozen=True, slots=True)
 class ExplainedLine:
     """`part` says which part of a product item's usage the line is about. Lines of usage, and those that correct some,
-    have a table of steps and their price, the others `facts`. `anchor` names the line on the page, also while other
-    lines come and go."""
+    have a table of steps and their price, the others `facts`; where lines are `opened`, all have the table. `anchor`
+    names the line on the page, also while other lines come and go."""
 
     line: InvoiceLine
     anchor: str
@@ -28,6 +29,7 @@ class ExplainedLine:
     facts: tuple[str, ...] = ()
     included: Step | None = None
     projected: Decimal | None = None
+    opened: OpenedLine | None = None
 
     @property
     def is_usage(self) -> bool:
@@ -35,7 +37,7 @@ class ExplainedLine:
 
     @property
     def opens(self) -> bool:
-        return opens(self.line)
+        return self.opened is not None or opens(self.line)
 
     @property
     def is_counted(self) -> bool:
@@ -83,6 +85,19 @@ def explained_lines(lines: Sequence[InvoiceLine], projected: Sequence[Decimal | 
         kept = explained.taxes if line.kind in TAXES else explained.charges
         kept.append(_explained(line, anchor, part, amount))
     return explained
+
+
+def opened_lines(opened: Sequence[OpenedLine]) -> ExplainedLines:
+    """All lines of an invoice, each with what it opens to."""
+    explained = explained_lines([one.line for one in opened])
+    by_position = {one.line.position: one for one in opened}
+    for kept in (explained.charges, explained.taxes):
+        kept[:] = [_with(item, by_position[item.line.position]) for item in kept]
+    return explained
+
+
+def _with(item: ExplainedLine, opened: OpenedLine) -> ExplainedLine:
+    return replace(item, opened=opened, steps=tuple(opened.rows), notes=tuple(notes_of(item.line)))
 
 
 def _explained(line: InvoiceLine, anchor: str, part: str, projected: Decimal | None) -> ExplainedLine:

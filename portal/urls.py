@@ -1,7 +1,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from portal.views import invoices, overview, papers, session, statements, usage
+from portal.views import invoices, lines, overview, papers, session, statements, usage
 
 app_name = "portal"
 
@@ -11,6 +11,8 @@ urlpatterns = [
     path("usage.csv", usage.usage_csv, name="usage-csv"),
     path("invoices/", invoices.invoice_list, name="invoices"),
     path("invoices/<int:pk>/", invoices.invoice_detail, name="invoice"),
+    path("invoices/<int:pk>/lines/<int:position>/", lines.invoice_line, name="invoice-line"),
+    path("invoices/<int:pk>/lines/<int:position>/events.csv", lines.line_events_csv, name="line-events-csv"),
     path("invoices/<int:pk>.pdf", papers.invoice_as_pdf, name="invoice-pdf"),
     path("invoices/<int:pk>.csv", papers.invoice_as_csv, name="invoice-csv"),
     path("credit-notes/<int:pk>.pdf", papers.credit_note_as_pdf, name="credit-note-pdf"),

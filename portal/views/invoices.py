@@ -9,10 +9,11 @@ from django_htmx.http import HttpResponseStopPolling
 
 from invoices.addressee import addressee_of
 from invoices.models import Invoice
+from invoices.opened_lines import open_lines
 from invoices.settled import invoice_credits, settled_of
 from portal.access import PortalRequest, for_customer, visible_invoices, wants_fragment
 from portal.bills import freshness, trials_of
-from portal.lines import explained_lines
+from portal.lines import opened_lines
 
 PAGE = 12
 
@@ -30,13 +31,13 @@ def invoice_list(request: PortalRequest) -> HttpResponse:
 @for_customer
 def invoice_detail(request: PortalRequest, pk: int) -> HttpResponse:
     invoices = visible_invoices(request.customer).select_related("assignment", "customer__billing_profile", "replaces")
-    invoice = get_object_or_404(invoices.prefetch_related("lines"), pk=pk)
+    invoice = get_object_or_404(invoices, pk=pk)
     now = timezone.now()
     context = {
         "invoice": invoice,
         "addressee": addressee_of(invoice),
         "trial_end": trials_of([invoice]).get(invoice.pk),
-        "lines": explained_lines(list(invoice.lines.all())),
+        "lines": opened_lines(open_lines(invoice, with_days=False, now=now)),
         "freshness": freshness(request.customer, [invoice], now=now) if invoice.is_live else None,
         "credits": invoice_credits(invoice, now=now),
         "settled": settled_of(invoice),

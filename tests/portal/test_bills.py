@@ -91,8 +91,8 @@ def test_an_invoice_has_a_line_for_all_that_is_owed(person: Client, full: Invoic
     assert -1 not in places, LINES[places.index(-1)]
     assert places == sorted(places)
     assert "Billed to Hooli Ltd 1 Road <Town> Tax ID GB1 Period 16–30 Nov 2026" in page
-    assert page.rstrip().endswith("Total so far $144.00 Thank you.")
-    assert page.count("Why this amount?") == 1
+    assert "Total so far $144.00 Thank you." in page
+    assert page.count("Why this amount?") == len(LINES)
 
 
 def test_a_final_invoice_stays_as_it_was_printed(person: Client, hooli: Customer, full: Invoice) -> None:
@@ -102,9 +102,8 @@ def test_a_final_invoice_stays_as_it_was_printed(person: Client, hooli: Customer
     set_billing_profile(hooli, legal_name="Another", address="Elsewhere", tax_id="", tax_note="", tax_exempt=True)
     page = text(person, f"/invoices/{full.pk}/")
     assert "Billed to Hooli Ltd 1 Road <Town> Tax ID GB1" in page
-    assert page.rstrip().endswith(
-        "Subtotal $120.00 VAT 20% of $120.00 $24.00 Total $144.00 Left to pay by 16 Dec 2026 $144.00 Thank you."
-    )
+    assert "Subtotal $120.00 VAT 20% of $120.00 $24.00" in page
+    assert "Total $144.00 Left to pay by 16 Dec 2026 $144.00 Thank you." in page
 
 
 def test_the_overview_tells_now_and_ahead_line_by_line(person: Client, full: Invoice) -> None:
@@ -220,10 +219,10 @@ def test_what_a_page_asks_does_not_grow_with_its_lines(
 ) -> None:
     person.get("/")
     owner.get("/")
-    with django_assert_max_num_queries(25 if path == "/" else 7):
+    with django_assert_max_num_queries(25 if path == "/" else 10):
         text(owner, path.format(november.pk))
-    # Quantities of seats, and of capped promotions; lines are one query.
-    with django_assert_max_num_queries(25 if path == "/" else 7):
+    # Quantities of seats, and of capped promotions; lines are one query, and what they are about three.
+    with django_assert_max_num_queries(25 if path == "/" else 11):
         text(person, path.format(full.pk))
 
 
