@@ -221,3 +221,16 @@ class Taken:
             and currency == invoice.currency
             and (status == Invoice.Status.FINAL or (start, other) < (invoice.period_start, invoice.pk))
         ).copy_negate()
+
+
+def taken_with_corrections(applied: int, invoices: Collection[int]) -> dict[int, Decimal]:
+    """What each of these invoices has taken of an applied promotion, or had when it became void."""
+    found: dict[int, Decimal] = defaultdict(Decimal)
+    lines = InvoiceLine.objects.filter(promotion=applied, invoice__in=invoices).order_by()
+    corrections = Correction.objects.filter(key=promotion_key(applied), invoice__in=invoices).order_by()
+    for pk, amount in [
+        *lines.values_list("invoice").annotate(taken=Sum("amount")),
+        *corrections.values_list("invoice", F("amount_after") - F("amount_before")),
+    ]:
+        found[pk] = EXACT.subtract(found[pk], amount)
+    return found

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from invoices.adjustments import Taken, applied_to, subject_of
+from invoices.adjustments import Taken, applied_to, subject_of, taken_with_corrections
 from invoices.models import Invoice
 from invoices.pricing_of import priced_version
 from invoices.subjects import Subject
@@ -56,7 +56,7 @@ def final_subject(invoice: Invoice) -> Subject:
         assignment=invoice.assignment,
         priced=priced_version(invoice.plan_version),
         period=invoice.period,
-        promotions=tuple(_promotion(one, invoice.currency) for one in kept["promotions"]),
+        promotions=tuple(_promotion(one) for one in kept["promotions"]),
         taxes=tuple(TaxTerms(one["id"], one["name"], Decimal(one["percent"])) for one in kept["taxes"]),
     )
 
@@ -67,26 +67,25 @@ def counted_by(invoice: Invoice) -> set[int]:
     return {int(pk) for one in promotions for pk in one["taken"]}
 
 
-def _promotion(kept: Mapping[str, Any], currency: str) -> PromotionTerms:
+def _promotion(kept: Mapping[str, Any]) -> PromotionTerms:
     return PromotionTerms(
         id=kept["id"],
         name=kept["name"],
         percent=_number(kept["percent"]),
         amount=_number(kept["amount"]),
         product_item_ids=frozenset(kept["product_items"]),
-        left=None if kept["left"] is None else max(_left(kept, currency), ZERO),
+        left=None if kept["left"] is None else max(_left(kept), ZERO),
     )
 
 
-def _left(kept: Mapping[str, Any], currency: str) -> Decimal:
+def _left(kept: Mapping[str, Any]) -> Decimal:
     """What others have left of a cap, with what has changed since of those that were before.
 
-    One that is void since counts as it did: its share is for others to take, which are computed without it.
+    One that is void since counts as it last did: its share is for others to take, which are computed without it.
     """
     then = {int(pk): Decimal(amount) for pk, amount in kept["taken"].items()}
-    now = Taken({kept["id"]}).by_final(kept["id"], currency) if then else {}
-    still = Invoice.objects.filter(pk__in=then, status=Invoice.Status.FINAL).values_list("pk", flat=True)
-    changes = [total_of([then[pk], now.get(pk, ZERO).copy_negate()]) for pk in still]
+    now = taken_with_corrections(kept["id"], then) if then else {}
+    changes = [total_of([amount, now.get(pk, ZERO).copy_negate()]) for pk, amount in then.items()]
     return total_of([Decimal(kept["left"]), *changes])
 
 

@@ -52,9 +52,9 @@ class Seen:
 
     def add(self, other: "Seen") -> None:
         self.findings += other.findings
-        self.checked += other.checked
+        self.checked.update(other.checked)
         self.waiting |= other.waiting
-        self.left_out += other.left_out
+        self.left_out.update(other.left_out)
 
     @property
     def concerned(self) -> set[int]:

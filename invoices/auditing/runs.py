@@ -7,8 +7,7 @@ moved that mark meanwhile. So a worker that dies loses a chunk, and two that com
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from zoneinfo import ZoneInfo
@@ -190,8 +189,10 @@ def _advance(run: AuditRun) -> bool:
         room = max(MOST_KEPT - held.found, 0)
         _keep(held, seen, room)
         held.found += len(seen.findings)
-        held.checked = dict(Counter(held.checked) + seen.checked)
-        held.left_out = dict(Counter(held.left_out) + seen.left_out + Counter(waiting=len(seen.waiting)))
+        held.checked = _added(held.checked, seen.checked)
+        held.left_out = _added(held.left_out, seen.left_out)
+        if seen.waiting:
+            held.left_out = _added(held.left_out, {"waiting": len(seen.waiting)})
         held.done += len(customers)
         held.after = customers[-1].pk if customers else held.after
         held.seen_at = timezone.now()
@@ -202,6 +203,10 @@ def _advance(run: AuditRun) -> bool:
             held.status, held.finished_at = Status.DONE, timezone.now()
         held.save()
     return not is_last
+
+
+def _added(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    return {name: counts.get(name, 0) + more.get(name, 0) for name in dict.fromkeys([*counts, *more])}
 
 
 def _keep(run: AuditRun, seen: Seen, room: int) -> None:

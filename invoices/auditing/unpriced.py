@@ -34,7 +34,8 @@ def look(at: Look) -> Seen:
     seen = Seen()
     seen.checked[CHECK] = invoices.count()
     found = Invoice.objects.in_bulk({pk for pk, _ in quantities})
-    for about, parts in quantities.items():
+    # In the order of the invoices; those of one stay in that of its lines.
+    for about, parts in sorted(quantities.items(), key=lambda one: one[0][0]):
         quantity = total_of(parts)
         if quantity:
             (name, unit), invoice = named[about], found[about[0]]
