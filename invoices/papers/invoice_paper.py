@@ -12,6 +12,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from invoices.addressee import addressee_of
+from invoices.due import overtaken
 from invoices.explained import TAXES, facts_of, is_usage, notes_of, opens
 from invoices.models import Invoice, InvoiceLine
 from invoices.opened_lines import OpenedLine, open_lines
@@ -31,12 +32,14 @@ PRICED = (InvoiceLine.Kind.USAGE, InvoiceLine.Kind.TRIAL, InvoiceLine.Kind.CORRE
 
 
 def invoice_paper(invoice: Invoice, *, now: datetime | None = None) -> Paper:
-    """`now` counts for an estimate only: by it credits would pay."""
+    """`now` counts for an estimate only."""
     now = now or timezone.now()
+    is_behind = invoice.is_live and Invoice.objects.filter(overtaken(), pk=invoice.pk).exists()
     seller, addressee = seller_of(invoice), addressee_of(invoice)
     lines = open_lines(invoice, with_days=False, now=now)
     credits_, settled = invoice_credits(invoice, now=now), settled_of(invoice)
-    made_at = invoice.finalized_at or invoice.computed_at or now
+    computed_at = invoice.computed_at if is_behind or invoice.follows_clock else None
+    made_at = invoice.finalized_at or computed_at or now
     source = plan_words(invoice)
     return Paper(
         title=f"Invoice {invoice.number}" if invoice.number else "Running invoice",
@@ -46,7 +49,7 @@ def invoice_paper(invoice: Invoice, *, now: datetime | None = None) -> Paper:
         stamp=_stamp(invoice, made_at),
         facts=list(_facts(invoice, lines, source)),
         headline=_headline(invoice, settled),
-        opening=list(_opening(invoice)),
+        opening=list(_opening(invoice, is_behind=is_behind)),
         tables=[Table(COLUMNS, [_line(one, source) for one in lines if one.line.kind not in TAXES], empty=NOTHING)],
         sums=list(_sums(invoice, lines, credits_, settled)),
         notes=[note for note in [addressee.note] if note],
@@ -113,9 +116,11 @@ def _headline(invoice: Invoice, settled: Settled | None) -> str:
     return f"{left} due by {settled.due}" if settled.due else f"{left} due"
 
 
-def _opening(invoice: Invoice) -> Iterator[str]:
+def _opening(invoice: Invoice, *, is_behind: bool) -> Iterator[str]:
     if invoice.is_live:
         yield "This is an estimate, and no invoice: it follows usage, and has no number until it is final."
+    if is_behind:
+        yield "Newer usage is being worked in."
     if invoice.is_correction:
         yield "It is only of usage of this period that came too late for the period's own invoice."
 
