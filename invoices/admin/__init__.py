@@ -2,6 +2,7 @@
 
 from invoices.admin import (
     alerts,
+    audits,
     backtests,
     credit_grants,
     credit_notes,
@@ -15,6 +16,7 @@ from invoices.admin import (
 
 __all__ = [
     "alerts",
+    "audits",
     "backtests",
     "credit_grants",
     "credit_notes",
