@@ -1,11 +1,12 @@
 """Alerts for staff: all of them, one with where it stands and when it was told, and the pages that make and try one."""
 
+import re
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Max, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -117,7 +118,7 @@ class AlertAdmin(ModelAdmin[Alert]):
     ) -> HttpResponse:
         """First asks for the kind, then for what that needs."""
         require(self.has_add_permission(request))
-        kind, customer = request.GET.get("kind", ""), request.GET.get("customer", "")
+        kind, customer = request.GET.get("kind", ""), _customer_of(request)
         if kind not in Alert.Kind.values:
             return self._ask_for_kind(request, customer)
         form = AlertForm(posted(request), kind=kind, initial={"customer": customer})
@@ -172,6 +173,13 @@ class AlertAdmin(ModelAdmin[Alert]):
             template="admin/invoices/alert/test.html",
             content=content,
         )
+
+
+def _customer_of(request: HttpRequest) -> str:
+    """The key of the customer that a new alert is to be of: it is named, or the list was of its alerts."""
+    pk = QueryDict(request.GET.get("_changelist_filters", "")).get("customer__id__exact", "")
+    listed = Customer.objects.filter(pk=int(pk)).first() if re.fullmatch("[0-9]{1,18}", pk) else None
+    return listed.key if listed is not None else request.GET.get("customer", "")
 
 
 def _page(model_admin: AlertAdmin, request: HttpRequest, form: AlertForm, *, title: str) -> HttpResponse:

@@ -67,5 +67,7 @@ class BilledCustomerAdmin(StatementPage, AssignedCustomerAdmin):
     def links(self, customer: Customer) -> list[Link]:
         url = reverse("admin:invoices_invoice_changelist")
         statement = reverse("admin:meters_customer_statement", args=[customer.pk])
-        invoices = f"{url}?customer__id__exact={customer.pk}"
-        return [*super().links(customer), ("Invoices", invoices), ("Statement", statement)]
+        of_it = f"?customer__id__exact={customer.pk}"
+        alerts = reverse("admin:invoices_alert_changelist")
+        more = [("Invoices", f"{url}{of_it}"), ("Statement", statement), ("Alerts", f"{alerts}{of_it}")]
+        return [*super().links(customer), *more]

@@ -51,6 +51,19 @@ def test_the_kind_is_asked_for_first_and_the_customer_kept(staff: Client) -> Non
     assert "What should it watch?" in text(staff.get(f"{ALERTS}add/?kind=weather"))
 
 
+def test_a_customers_page_leads_to_its_alerts_and_to_one_more(staff: Client, acme: Customer) -> None:
+    alert(threshold=5, customer=acme, name="Of acme")
+    alert(threshold=5, customer=make_customer("globex"), name="Of globex")
+    url = f"{ALERTS}?customer__id__exact={acme.pk}"
+    assert url in text(staff.get(f"/admin/meters/customer/{acme.pk}/change/"))
+    listed = text(staff.get(url))
+    assert "Of acme" in listed
+    assert "Of globex" not in listed
+    assert f"add/?_changelist_filters=customer__id__exact%3D{acme.pk}" in listed
+    assert "customer=acme" in text(staff.get(f"{ALERTS}add/?_changelist_filters=customer__id__exact%3D{acme.pk}"))
+    assert "customer=" not in text(staff.get(f"{ALERTS}add/?_changelist_filters=customer__id__exact%3Dx"))
+
+
 @pytest.mark.parametrize(
     ("kind", "has", "has_not"),
     [

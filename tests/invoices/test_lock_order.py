@@ -13,7 +13,8 @@ from django.db.models import QuerySet
 from django.db.models.signals import post_save
 from rest_framework.test import APIClient
 
-from invoices.models import Invoice
+from invoices.alerts import change_alert, create_alert
+from invoices.models import Alert, Invoice
 from meters.models import Customer
 from pricing.models import ProductItem
 from pricing.ordering import move
@@ -102,3 +103,11 @@ def test_renaming_over_the_api_and_marking_are_one_transaction(api: Callable[...
     assert not Invoice.objects.filter(is_stale=True).exists()
     assert client.patch("/v1/product-items/ApiCalls", {"name": "API calls"}, format="json").status_code == 200
     assert not Invoice.objects.filter(status__in=Invoice.LIVE, is_stale=False).exists()
+
+
+def test_an_alert_that_is_changed_comes_after_the_customers() -> None:
+    make_plan("Basic", {make_meter(): STORY_RATE}, is_default=True)
+    one = make_customer("one")
+    alert = create_alert(name="Five", kind="amount", currency="USD", threshold=5)
+    with_customer_held(one, lambda: change_alert(alert, changes={"threshold": 6}), then_wanted=Alert.objects.all())
+    assert Alert.objects.get().threshold == 6
