@@ -88,8 +88,8 @@ SUM_WORDS = {
     CREDIT_NOTE: "Credit notes",
     CREDITS: "Prepaid credits",
     PAYMENT: "Payments",
-    REFUND: "Paid back",
-    WRITE_OFF: "Written off",
+    REFUND: "Refunds",
+    WRITE_OFF: "Write-offs",
 }
 
 
@@ -263,33 +263,32 @@ def _entry(move: _Move, balance: Decimal, zone: ZoneInfo) -> Entry:
 
 
 def _words(move: _Move, zone: ZoneInfo) -> tuple[str, str]:
-    """What it is, and what is to be said of it."""
+    """What it is, to stand before its number, and what is to be said of it."""
     invoice = move.invoice
-    of_invoice = f"invoice {invoice.number}"
     match move.kind:
         case "invoice":
             due = f", due {day_words(invoice.due_on)}" if invoice.due_on and invoice.total > 0 else ""
             return "Invoice", f"{invoice.plan}, {period_words(invoice.period, invoice.zone)}{due}"
         case "void":
-            return "Void", f"{of_invoice} is void"
+            return "Void: invoice", ""
         case "credit_note":
-            return "Credit note", f"{of_invoice}: {move.text}"
+            return "Credit note", f"for invoice {invoice.number}: {move.text}"
         case "credits":
-            return _CREDIT_WORDS[CreditEntry.Kind(move.what)], f"{of_invoice}: {move.text}"
+            return _CREDIT_WORDS[CreditEntry.Kind(move.what)], move.text
+        case "write_off" if not move.what:
+            return "Write-off of invoice", ""
         case "write_off":
-            if not move.what:
-                return "Written off", of_invoice
-            return "Write-off taken back" if move.amount > 0 else "Written off again", of_invoice
-    words = "Payment" if move.kind == PAYMENT else "Paid back"
+            return "Write-off taken back, invoice" if move.amount > 0 else "Write-off again, invoice", ""
+    words = "Payment for invoice" if move.kind == PAYMENT else "Refund for invoice"
     # The day that it was recorded stands beside it.
     is_same = move.day is None or move.day == local_date(move.at, zone)
-    return words, of_invoice if is_same or move.day is None else f"{of_invoice}, of {day_words(move.day)}"
+    return words, "" if is_same or move.day is None else f"on {day_words(move.day)}"
 
 
 _CREDIT_WORDS = {
-    CreditEntry.Kind.DRAWN: "Paid by credits",
-    CreditEntry.Kind.RETURNED: "Credits given back",
-    CreditEntry.Kind.GRANTED: "Became credit",
-    CreditEntry.Kind.VOIDED: "Credit taken back",
-    CreditEntry.Kind.EXPIRED: "Credit expired",
+    CreditEntry.Kind.DRAWN: "Credits for invoice",
+    CreditEntry.Kind.RETURNED: "Credits back from invoice",
+    CreditEntry.Kind.GRANTED: "Made credit: invoice",
+    CreditEntry.Kind.VOIDED: "Credit taken back, invoice",
+    CreditEntry.Kind.EXPIRED: "Credit expired, invoice",
 }

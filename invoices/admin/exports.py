@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -175,5 +176,6 @@ def _progress(export: Export) -> dict[str, Any]:
         "is_over": is_over,
         "is_done": export.status == Export.Status.DONE,
         "is_partial": export.created_at < month_span(export.month).end,
+        "days": settings.EXPORT_DAYS,
         "has_file": bool(export.file) and export_files.path_of(export).exists(),
     }

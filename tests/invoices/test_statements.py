@@ -82,19 +82,19 @@ def test_documents_with_their_balance(bill: Invoice, clock: Any) -> None:
         (
             "04 Dec",
             "Credit note CN-2026-0001",
-            "invoice 2026-0001: An outage.",
+            "for invoice 2026-0001: An outage.",
             Decimal("-11.90"),
             Decimal("98.95"),
         ),
-        ("08 Dec", "Payment 2026-0001", "invoice 2026-0001, of 5 Dec 2026", Decimal(-100), Decimal("-1.05")),
-        ("08 Dec", "Paid back 2026-0001", "invoice 2026-0001", Decimal("0.50"), Decimal("-0.55")),
+        ("08 Dec", "Payment for invoice 2026-0001", "on 5 Dec 2026", Decimal(-100), Decimal("-1.05")),
+        ("08 Dec", "Refund for invoice 2026-0001", "", Decimal("0.50"), Decimal("-0.55")),
     ]
     assert [one.reference for one in statement.entries] == ["", "", "TX-1", "TX-2"]
     assert statement.sums == [
         ("Invoices", Decimal("110.85")),
         ("Credit notes", Decimal("-11.90")),
         ("Payments", Decimal(-100)),
-        ("Paid back", Decimal("0.50")),
+        ("Refunds", Decimal("0.50")),
     ]
     assert headline_of(statement) == "$0.55 owed back to you on 31 Dec 2026"
 
@@ -131,12 +131,12 @@ def test_what_is_paid_after_all_takes_the_place_of_a_write_off(bill: Invoice, cl
     clock.shift(DAY)
     refund(bill.pk, amount=Decimal(40), actor="ben")
     statement = december(bill.customer)
-    assert [(words.split()[0:3], amount, balance) for _, words, _, amount, balance in said(statement)[1:]] == [
-        (["Written", "off", "2026-0001"], Decimal("-110.85"), 0),
-        (["Payment", "2026-0001"], Decimal(-40), Decimal(-40)),
-        (["Write-off", "taken", "back"], Decimal(40), 0),
-        (["Paid", "back", "2026-0001"], Decimal(40), Decimal(40)),
-        (["Written", "off", "again"], Decimal(-40), 0),
+    assert [(words, amount, balance) for _, words, _, amount, balance in said(statement)[1:]] == [
+        ("Write-off of invoice 2026-0001", Decimal("-110.85"), 0),
+        ("Payment for invoice 2026-0001", Decimal(-40), Decimal(-40)),
+        ("Write-off taken back, invoice 2026-0001", Decimal(40), 0),
+        ("Refund for invoice 2026-0001", Decimal(40), Decimal(40)),
+        ("Write-off again, invoice 2026-0001", Decimal(-40), 0),
     ]
     # Why is for staff.
     assert not any("Bankrupt" in entry.detail for entry in statement.entries)
@@ -164,8 +164,8 @@ def test_credits_pay_and_come_back(clock: Any) -> None:
     void_invoice(bill.pk, reason="Wrong", now=DECEMBER + DAY)
     statement = december(made)
     assert [(one.words, one.detail, one.amount) for one in statement.entries if one.kind == "credits"] == [
-        ("Paid by credits", "invoice 2026-0001: Welcome", Decimal(-60)),
-        ("Credits given back", "invoice 2026-0001: Welcome", Decimal(60)),
+        ("Credits for invoice", "Welcome", Decimal(-60)),
+        ("Credits back from invoice", "Welcome", Decimal(60)),
     ]
     assert statement.closing == 0
 
@@ -188,11 +188,14 @@ def test_an_invoice_below_zero_becomes_credit(clock: Any) -> None:
     assert bill.total == -5
     clock.move_to(DECEMBER + DAY)
     then = december(made)
-    assert [(one.words, one.amount) for one in then.entries] == [("Invoice", -5), ("Became credit", 5)]
+    assert [(one.words, one.amount) for one in then.entries] == [("Invoice", -5), ("Made credit: invoice", 5)]
     assert (then.opening, then.closing) == (5, 5)
     void_invoice(bill.pk, reason="Wrong", now=DECEMBER + DAY)
     statement = december(made)
-    assert [(one.words, one.amount) for one in statement.entries[2:]] == [("Void", 5), ("Credit taken back", -5)]
+    assert [(one.words, one.amount) for one in statement.entries[2:]] == [
+        ("Void: invoice", 5),
+        ("Credit taken back, invoice", -5),
+    ]
     assert Invoice.objects.get(pk=bill.pk).amount_due == 0
     assert statement.closing == 5
 
@@ -275,7 +278,7 @@ def test_as_csv(bill: Invoice) -> None:
     assert list(csv_rows(december(bill.customer)))[1:] == [
         ("2026-12-01", "opening balance", "", "", "", "0.00", "USD"),
         ("2026-12-03", "Invoice", "2026-0001", "Basic, 1–30 Nov 2026, due 17 Dec 2026", "110.85", "110.85", "USD"),
-        ("2026-12-03", "Credit note", "CN-2026-0001", "invoice 2026-0001: x", "-11.90", "98.95", "USD"),
+        ("2026-12-03", "Credit note", "CN-2026-0001", "for invoice 2026-0001: x", "-11.90", "98.95", "USD"),
         ("2026-12-31", "closing balance", "", "", "", "98.95", "USD"),
     ]
 
