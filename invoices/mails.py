@@ -15,6 +15,7 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from invoices.mail_attachments import attachments_of
 from invoices.mail_contents import MailContent
 from invoices.mails_sql import MAILING
 from invoices.models import Mail, MailSetting
@@ -140,7 +141,7 @@ def _send_next(backend: BaseEmailBackend, now: datetime, alone: bool) -> bool | 
     mail.attempts += 1
     goes_on = True
     try:
-        _message(mail, backend).send()
+        _message(mail, backend, now).send()
     except Exception as error:
         mail.error = f"{type(error).__name__}: {error}".replace("\0", "")[:300]
         mail.next_try_at = None if _is_final(error) else _next_try(mail, now)
@@ -153,7 +154,7 @@ def _send_next(backend: BaseEmailBackend, now: datetime, alone: bool) -> bool | 
     return goes_on
 
 
-def _message(mail: Mail, backend: BaseEmailBackend) -> EmailMultiAlternatives:
+def _message(mail: Mail, backend: BaseEmailBackend, now: datetime) -> EmailMultiAlternatives:
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].partition("@")[2] or "localhost"
     headers = {
         "Message-ID": f"<tollmeter.{mail.pk}.{int(mail.created_at.timestamp())}@{domain}>",
@@ -161,6 +162,8 @@ def _message(mail: Mail, backend: BaseEmailBackend) -> EmailMultiAlternatives:
     }
     message = EmailMultiAlternatives(mail.subject, mail.text, to=[mail.recipient], headers=headers, connection=backend)
     message.attach_alternative(mail.html, "text/html")
+    for file in attachments_of(mail, now):
+        message.attach(file.name, file.content, file.media_type)
     return message
 
 

@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.auth.models import Permission, User
+from django.core import mail as outbox
 from django.test import Client
 from rest_framework.test import APIClient
 
 from invoices.credit_notes import issue_credit_note
-from invoices.models import CreditNote, Invoice, InvoiceLine
-from invoices.papers.files import invoice_csv, invoice_name, safe_name
+from invoices.mail_contents import MailContent
+from invoices.mails import queue, send_due
+from invoices.models import CreditNote, Invoice, InvoiceLine, Mail, MailSetting
+from invoices.papers.files import invoice_csv, invoice_name, invoice_pdf, safe_name
 from invoices.policy_changes import set_billing_policy
 from meters.keys import create_api_key
 from meters.models import Customer, Meter
@@ -242,6 +245,40 @@ class TestTheCsv:
         live = live_invoice(made)
         assert (rows_of(live)[0]["number"], rows_of(live)[0]["status"]) == ("", "open")
         assert invoice_name(live) == f"estimate-2026-11-01-{live.pk}"
+
+
+class TestTheMail:
+    @pytest.fixture(autouse=True)
+    def _locmem(self, settings: Any) -> None:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+
+    def mail(self, bill: Invoice, kind: str = "invoice_finalized", about: str = "") -> Any:
+        MailSetting.objects.create(kind=kind, enabled=True)
+        about = about or f"invoice:{bill.pk}"
+        queue(kind, about, ["anna@acme.example"], MailContent(subject="Hello", intro="it is ready."), DECEMBER)
+        assert send_due(now=DECEMBER) == 1
+        [sent] = outbox.outbox
+        return sent
+
+    def test_of_a_final_invoice_brings_its_paper(self, bill: Invoice) -> None:
+        [attached] = self.mail(bill).attachments
+        assert (attached.filename, attached.mimetype) == ("invoice-R-2026-1.pdf", "application/pdf")
+        assert attached.content == invoice_pdf(Invoice.objects.get(pk=bill.pk), now=DECEMBER).content
+
+    def test_of_something_else_brings_none(self, bill: Invoice) -> None:
+        assert self.mail(bill, kind="credit_low").attachments == []
+
+    @pytest.mark.parametrize("about", ["invoice:999999", "invoice:x", "customer:1"])
+    def test_of_what_is_no_invoice_goes_out_all_the_same(self, bill: Invoice, about: str) -> None:
+        assert self.mail(bill, about=about).attachments == []
+
+    def test_of_what_cannot_be_printed_goes_out_all_the_same(self, november: time_machine.Traveller) -> None:
+        made = make_customer("acme")
+        put_on(made, plan_with("Growth", {make_meter(): STORY_RATE}), date(2026, 11, 1))
+        live = live_invoice(made)
+        Invoice.objects.filter(pk=live.pk).update(time_zone="Nowhere/Land")
+        assert self.mail(live).attachments == []
+        assert Mail.objects.get().status == Mail.Status.SENT
 
 
 @pytest.mark.parametrize(
