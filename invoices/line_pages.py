@@ -62,11 +62,18 @@ class LinePage:
 
 
 def line_page(
-    invoice: Invoice, position: int, *, now: datetime, state: str = "all", cursor: str = "", with_events: bool = True
+    invoice: Invoice,
+    position: int,
+    *,
+    now: datetime,
+    state: str = "all",
+    cursor: str = "",
+    with_days: bool = True,
+    with_events: bool = True,
 ) -> LinePage | None:
     """The page of the line at this position; None where there is none. Raises ValidationError by field, where there is
     no such list of its events or no such place in it."""
-    opened = open_line(invoice, position, now=now)
+    opened = open_line(invoice, position, with_days=with_days, now=now)
     if opened is None:
         return None
     found = LineEventPage([], None, None)

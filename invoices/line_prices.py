@@ -85,5 +85,8 @@ def _version_words(invoice: Invoice) -> str:
     name = invoice.plan_name or version.plan.public_name
     since = ""
     if version.activated_at is not None:
-        since = f", in force since {day_words(local_date(version.activated_at, invoice.zone))}"
+        # The version that an assignment began with counts for its days before that, too.
+        day = local_date(version.activated_at, invoice.zone)
+        how = "in force since" if day <= local_date(invoice.period_start, invoice.zone) else "activated on"
+        since = f", {how} {day_words(day)}"
     return f"{name}, version {version.number}{since}"

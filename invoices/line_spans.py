@@ -13,7 +13,7 @@ from typing import Any
 from invoices.computing import filters_of, product_items, unpriced_spans
 from invoices.models import Invoice, InvoiceLine
 from invoices.pricing_of import PricedVersion, priced_version
-from invoices.subjects import Frame, Subject, frames_of
+from invoices.subjects import Subject, parts_of_periods
 from meters.models import Meter
 from meters.periods import Period
 from meters.usage import Group
@@ -68,8 +68,9 @@ class _Spans:
             parts = ("customer", "assignment", "plan_version__plan")
             self.invoices |= Invoice.objects.select_related(*parts).in_bulk(corrected)
         self.subjects = {pk: _subject(one) for pk, one in self.invoices.items()}
-        frames = frames_of(list(self.subjects.values()))
-        self.frames: dict[int, Frame] = dict(zip(self.subjects, frames, strict=True))
+        # The trial of each period, and what of it is charged.
+        parts_of = parts_of_periods(list(self.subjects.values()))
+        self.parts: dict[int, tuple[Period, Period]] = dict(zip(self.subjects, parts_of, strict=True))
         self.items = product_items() if any(line.product_item_id for line in lines) else []
         self.by_id = {item.pk: item for item in self.items}
         self.unpriced = self._unpriced(invoice.pk, lines)
@@ -85,11 +86,12 @@ class _Spans:
 
     def _about(self, line: InvoiceLine, own: int) -> About:
         pk = line.corrects_id or own
-        kind, frame, invoice = _kind_of(line), self.frames[pk], self.invoices[pk]
+        kind, invoice = _kind_of(line), self.invoices[pk]
         key = line.corrects_key.partition(":")[2] if line.corrects_id else line.fee_key
         about = About(line, invoice, self.subjects[pk].priced, kind, key, invoice.period)
-        if kind not in OF_ALL:
-            about = replace(about, span=frame.charged if frame.days else invoice.period)
+        charged = self.parts[pk][1]
+        if kind not in OF_ALL and charged.length:
+            about = replace(about, span=charged)
         item = self.by_id.get(line.product_item_id or 0)
         if item is None or kind not in (KINDS.USAGE, KINDS.TRIAL, KINDS.UNPRICED):
             return about
@@ -97,10 +99,10 @@ class _Spans:
         return replace(about, span=_hull(one.span for one in counted) or about.span, counted=tuple(counted))
 
     def _counted(self, pk: int, kind: str, item: ProductItem, where: Mapping[str, Any]) -> list[Counted]:
-        priced, frame = self.subjects[pk].priced, self.frames[pk]
+        priced, (trial, charged) = self.subjects[pk].priced, self.parts[pk]
         rates = priced.rates.get(item.pk, ())
         if kind == KINDS.TRIAL:
-            return [Counted(item.meter, frame.trial, {}, (), False, ())]
+            return [Counted(item.meter, trial, {}, (), False, ())]
         if not rates:
             return [Counted(item.meter, span, {}, (), False, ()) for span in self.unpriced.get((pk, item.pk), [])]
         filters = [rate.where for rate in rates if rate.where]
@@ -109,7 +111,7 @@ class _Spans:
         return [
             Counted(
                 meter=item.meter,
-                span=frame.charged,
+                span=charged,
                 where=filters[place] if place < len(filters) else {},
                 unless=tuple(filters[:place]),
                 apart=bool(filters_of(priced, self.items)),

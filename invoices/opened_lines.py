@@ -63,10 +63,13 @@ class OpenedLine:
     events: LineEvents | None = None
 
 
-def open_line(invoice: Invoice, position: int, *, now: datetime | None = None) -> OpenedLine | None:
+def open_line(
+    invoice: Invoice, position: int, *, with_days: bool = True, now: datetime | None = None
+) -> OpenedLine | None:
     """The line of an invoice at that position; None where there is none. The others are looked at with it, as they say
     what is left for it."""
-    return next((one for one in open_lines(invoice, now=now, only=position) if one.line.position == position), None)
+    found = open_lines(invoice, with_days=with_days, now=now, only=position)
+    return next((one for one in found if one.line.position == position), None)
 
 
 def open_lines(
@@ -89,6 +92,8 @@ def open_lines(
         kept = [one.line.position == only or one.line.product_item_id in alike for one in found]
         found = [one for one, keep in zip(found, kept, strict=True) if keep]
         parts = [part for part, keep in zip(parts, kept, strict=True) if keep]
+    # Which of several spans one line is about, its days say.
+    with_days = with_days or (only is not None and any(len(one.counted) > 1 for one in found))
     days: list[ByDay | None] = by_day(found, invoice, now=now) if with_days else [None] * len(found)
     changes = changes_of(invoice, days)
     prices = Prices(found)
@@ -109,7 +114,7 @@ def _opened(about: About, part: str, prices: Prices, days: ByDay | None, changes
         rate_text=prices.text(about),
         span=about.span,
         span_utc=span_words(about.span, UTC),
-        span_local=f"{span_words(about.span, zone)} ({zone.key})",
+        span_local=span_words(about.span, zone) + ("" if zone.key == UTC.key else f" ({zone.key})"),
         zone=zone,
         rows=rows_of(line),
         sentences=exact_sentences_of(line),

@@ -53,6 +53,18 @@ def frames_of(subjects: Sequence[Subject]) -> list[Frame]:
     return [_frame(one, trials[one.assignment.pk], quantities[one.assignment.pk]) for one in subjects]
 
 
+def parts_of_periods(subjects: Sequence[Subject]) -> list[tuple[Period, Period]]:
+    """What of each subject's period is trial and what is charged, in order, in one statement."""
+    trials = trial_ends([subject.assignment for subject in subjects])
+    return [_parts(one, trials[one.assignment.pk]) for one in subjects]
+
+
+def _parts(subject: Subject, trial_end: datetime) -> tuple[Period, Period]:
+    period = subject.period
+    charged = period.clip(start=trial_end) if trial_end < period.end else Period(period.end, period.end)
+    return Period(period.start, charged.start), charged
+
+
 def terms_of(subject: Subject, frame: Frame) -> Terms:
     """The terms of the subject's version, and what else counts beside usage."""
     version = subject.priced.version
@@ -106,12 +118,12 @@ def _is_counted(fee: Fee) -> bool:
 
 def _frame(subject: Subject, trial_end: datetime, quantities: Mapping[str, Changes]) -> Frame:
     assignment, period, zone = subject.assignment, subject.period, subject.assignment.zone
-    charged = period.clip(start=trial_end) if trial_end < period.end else Period(period.end, period.end)
+    trial, charged = _parts(subject, trial_end)
     whole = period_at(cycle_of(subject.priced.version, assignment), period.start, zone)
     days, of_days = days_between(charged, zone), days_between(whole, zone)
     is_first = charged.start == max(trial_end, assignment.starts_at)
     fees = _fees(subject, charged, whole, quantities, is_first=is_first) if days else ()
-    return Frame(Period(period.start, charged.start), charged, days, of_days, tuple(fees))
+    return Frame(trial, charged, days, of_days, tuple(fees))
 
 
 def _fees(

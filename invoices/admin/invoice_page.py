@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from invoices.admin.corrections_panel import MadeUp, Row, correction_rows, made_up_for
-from invoices.explained import CORRECTIONS, TAXES, facts_of, is_usage, notes_of, opens, parts_of, rate_text_of, rows_of
+from invoices.explained import CORRECTIONS, TAXES, facts_of, is_usage, notes_of, opens
 from invoices.models import Invoice, InvoiceEvent, InvoiceLine
+from invoices.opened_lines import OpenedLine, open_lines
 from meters.admin.base import instant
 from pricing.explain import Row as StepRow
 from pricing.money import format_money, format_quantity
@@ -32,6 +33,7 @@ class ExplainedLine:
     steps: Sequence[StepRow] = ()
     notes: Sequence[str] = ()
     facts: Sequence[str] = ()
+    opened: OpenedLine | None = None
 
     @property
     def opens(self) -> bool:
@@ -60,8 +62,7 @@ class Page:
 
 
 def page_of(invoice: Invoice) -> Page:
-    lines = list(invoice.lines.all())
-    explained = [_explained(line, part, invoice.currency) for line, part in zip(lines, parts_of(lines), strict=True)]
+    explained = [_explained(one, invoice.currency) for one in open_lines(invoice, with_days=False)]
     corrections = correction_rows(invoice)
     return Page(
         charges=[one for one in explained if one.line.kind not in TAXES],
@@ -90,18 +91,20 @@ def _said(value: Any) -> Any:
     return instant(datetime.fromisoformat(value)) if MOMENT.fullmatch(str(value)) else value
 
 
-def _explained(line: InvoiceLine, part: str, currency: str) -> ExplainedLine:
-    amount = format_money(line.amount, currency)
+def _explained(opened: OpenedLine, currency: str) -> ExplainedLine:
+    line = opened.line
+    amount, quantity = format_money(line.amount, currency), _quantity(line)
     if not opens(line):
-        return ExplainedLine(line, part, _quantity(line), amount, facts=facts_of(line))
+        return ExplainedLine(line, opened.part, quantity, amount, facts=facts_of(line), opened=opened)
     return ExplainedLine(
         line=line,
-        part=part,
-        quantity=_quantity(line),
+        part=opened.part,
+        quantity=quantity,
         amount=amount,
-        rate=rate_text_of(line),
-        steps=rows_of(line),
+        rate=opened.rate_text,
+        steps=opened.rows,
         notes=notes_of(line),
+        opened=opened,
     )
 
 

@@ -14,6 +14,7 @@ from invoices.addressee import addressee_of
 from invoices.admin.credit_panel import invoice_credits
 from invoices.admin.holding import ACTIONS, do_hold, holding_panel
 from invoices.admin.invoice_page import audit_trail, page_of
+from invoices.admin.line_page import LinePages
 from invoices.admin.overdue_page import OverdueFilter, OverduePage
 from invoices.admin.papers import InvoicePapers
 from invoices.admin.settling import STATE_CHIPS, SettlingPages, settling_panel
@@ -92,7 +93,7 @@ class WaitingFilter(admin.SimpleListFilter):
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(InvoicePapers, OverduePage, SettlingPages, ReadOnly, ModelAdmin[Invoice]):
+class InvoiceAdmin(InvoicePapers, LinePages, OverduePage, SettlingPages, ReadOnly, ModelAdmin[Invoice]):
     list_display = ["label", "customer", "amount", "statuses", "period", "updated"]
     list_display_links = ["label"]
     list_filter = ["status", OverdueFilter, WaitingFilter, MonthFilter, UnpricedFilter]
@@ -121,6 +122,7 @@ class InvoiceAdmin(InvoicePapers, OverduePage, SettlingPages, ReadOnly, ModelAdm
         return (
             super()
             .get_queryset(request)
+            .select_related("customer", "assignment", "plan_version__plan")
             .annotate(has_unpriced=Exists(unpriced), is_behind=live & overtaken())
             .annotate(is_held=live & Q(held_at__isnull=False), lacks_approval=live & lacks_approval())
             .annotate(is_to_approve=Q(lacks_approval=True, period_end__lte=timezone.now()))

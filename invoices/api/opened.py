@@ -138,7 +138,7 @@ class OpenedLines(_Base):
         come as a file.
         """
         invoice = self.get_object()
-        opened = open_line(invoice, int(position))
+        opened = open_line(invoice, int(position), with_days=False)
         if opened is None:
             raise NotFound("The invoice has no such line.")
         if opened.events is None:

@@ -12,7 +12,7 @@ SPAN = {
     "to": "2026-12-01T00:00:00Z",
     "time_zone": "UTC",
     "utc": "1 Nov 2026, 00:00 UTC to 1 Dec 2026, 00:00 UTC",
-    "local": "1 Nov 2026, 00:00 UTC to 1 Dec 2026, 00:00 UTC (UTC)",
+    "local": "1 Nov 2026, 00:00 UTC to 1 Dec 2026, 00:00 UTC",
 }
 ADDRESS = "https://billing.example/v1/invoices/12/lines/1/events"
 

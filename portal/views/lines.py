@@ -17,14 +17,14 @@ from portal.access import PortalRequest, for_customer, visible_invoices, wants_f
 @for_customer
 def invoice_line(request: PortalRequest, pk: int, position: int) -> HttpResponse:
     invoice = _invoice(request, pk)
-    state, cursor = request.GET.get("state", "all"), request.GET.get("cursor", "")
+    state, cursor, is_part = request.GET.get("state", "all"), request.GET.get("cursor", ""), wants_fragment(request)
     try:
-        page = line_page(invoice, position, now=timezone.now(), state=state, cursor=cursor)
+        page = line_page(invoice, position, now=timezone.now(), state=state, cursor=cursor, with_days=not is_part)
     except ValidationError as error:
         raise Http404 from error
     if page is None:
         raise Http404
-    template = "portal/invoice_line.html#events" if wants_fragment(request) else "portal/invoice_line.html"
+    template = "portal/invoice_line.html#events" if is_part else "portal/invoice_line.html"
     return render(request, template, {"invoice": invoice, "page": page})
 
 
@@ -33,7 +33,7 @@ def invoice_line(request: PortalRequest, pk: int, position: int) -> HttpResponse
 def line_events_csv(request: PortalRequest, pk: int, position: int) -> HttpResponse:
     """The events of the page's list, all of them."""
     invoice = _invoice(request, pk)
-    opened = open_line(invoice, position)
+    opened = open_line(invoice, position, with_days=False)
     if opened is None or opened.events is None:
         raise Http404
     try:

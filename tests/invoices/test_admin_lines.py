@@ -96,5 +96,6 @@ def test_the_page_asks_the_same_whatever_its_lines_are(
 ) -> None:
     invoice = live_invoice(acme)
     page(staff, invoice)
-    with django_assert_max_num_queries(11):
+    # Of these, two say what the lines are about, and two which of them nothing prices.
+    with django_assert_max_num_queries(12):
         page(staff, invoice)

@@ -81,7 +81,7 @@ class TestExpand:
             "to": "2026-10-01T00:00:00Z",
             "time_zone": "UTC",
             "utc": "1 Sep 2026, 00:00 UTC to 1 Oct 2026, 00:00 UTC",
-            "local": "1 Sep 2026, 00:00 UTC to 1 Oct 2026, 00:00 UTC (UTC)",
+            "local": "1 Sep 2026, 00:00 UTC to 1 Oct 2026, 00:00 UTC",
         }
         assert [row["amount"] for row in usage["walk"]] == ["30"]
         assert usage["events"] == f"http://testserver/v1/invoices/{final.pk}/lines/1/events"

@@ -24,9 +24,9 @@ def content(answer: object) -> str:
 
 def test_a_line_opens_on_the_invoice(owner: Client, october: Invoice) -> None:
     page = text(owner, f"/invoices/{october.pk}/")
-    assert "Price Growth, version 1, in force since 18 Nov 2026" in page
+    assert "Price Growth, version 1, activated on 18 Nov 2026" in page
     assert "5,000 calls free, then $5.00 per started block of 1,000 calls" in page
-    assert "Time 1 Oct 2026, 00:00 UTC to 1 Nov 2026, 00:00 UTC (UTC)" in page
+    assert "Time 1 Oct 2026, 00:00 UTC to 1 Nov 2026, 00:00 UTC" in page
     source = owner.get(f"/invoices/{october.pk}/").content.decode()
     assert f'<a href="/invoices/{october.pk}/lines/1/">Days and events' in source
 
