@@ -23,7 +23,7 @@ from invoices.models import Export
 logger = logging.getLogger(__name__)
 
 # Documents in a transaction, about a second of work.
-CHUNKS = {Export.Form.CSV: 500, Export.Form.ZIP: 20}
+CHUNKS = {Export.Form.CSV: 500, Export.Form.ZIP: 40}
 # A message's share of work: other messages have their turn in between.
 SLICE_SECONDS = 5
 # A worker that has said nothing for so long is gone, or its message is.
