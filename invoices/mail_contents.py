@@ -70,10 +70,11 @@ def alert_content(alert: Alert, invoice: Invoice, value: Decimal) -> MailContent
     """That a threshold was reached, for whom the alert is for. `value` is in the unit of the threshold."""
     is_staff = alert.audience == Alert.Audience.STAFF
     reached = reached_words(alert, value)
-    facts = [("Customer", invoice.customer.name or invoice.customer.key)] if is_staff else []
+    name = invoice.customer.name or invoice.customer.key
+    facts = [("Customer", name)] if is_staff else []
     facts += [("Alert", alert.name), ("Period", period_words(invoice.period, invoice.zone))]
     return MailContent(
-        subject=f"{alert.name}: {reached} reached",
+        subject=f"{alert.name}: {reached} reached{f' by {name}' if is_staff else ''}",
         intro=_alert_intro(alert),
         facts=[*facts, *_threshold_facts(alert), ("Reached", reached)],
         sums=[("Estimate so far, before tax", format_money(invoice.subtotal, invoice.currency))],

@@ -230,13 +230,13 @@ def test_a_test_mail_goes_to_who_asks(staff: Client, acme: Customer) -> None:
     # At its threshold, as long as it is not reached.
     asked = text(staff.get(f"{ALERTS}{one.pk}/test/"))
     assert 'value="staff@vendor.example"' in asked
-    assert "Test: Fifty: $50.00 reached" in asked
+    assert "Test: Fifty: $50.00 reached by acme" in asked
     assert "Enter a valid email address." in text(staff.post(f"{ALERTS}{one.pk}/test/", {"address": "x"}))
     answer = staff.post(f"{ALERTS}{one.pk}/test/", {"address": "staff@vendor.example"})
     assert answer["Location"] == page(one)
     staff.post(f"{ALERTS}{one.pk}/test/", {"address": "staff@vendor.example"})
     assert [(mail.recipient, mail.subject, mail.status) for mail in Mail.objects.all()] == [
-        ("staff@vendor.example", "Test: Fifty: $50.00 reached", "waiting")
+        ("staff@vendor.example", "Test: Fifty: $50.00 reached by acme", "waiting")
     ] * 2
 
 

@@ -158,8 +158,8 @@ class TestRecipients:
         alert(threshold=4, name="To nobody")
         self.reach()
         assert sorted(mailed()) == [
-            ("OPS@vendor.example", "Five: $5.00 reached"),
-            ("b@vendor.example", "Five: $5.00 reached"),
+            ("OPS@vendor.example", "Five: $5.00 reached by acme"),
+            ("b@vendor.example", "Five: $5.00 reached by acme"),
         ]
         assert len(fired()) == 2
 
@@ -266,7 +266,7 @@ class TestWebhooks:
         work()
         [data] = told()
         assert (data["threshold"], data["value"], data["currency"]) == ("500", "500", "JPY")
-        assert mailed() == [("ops@vendor.example", "Yen: ¥500 reached")]
+        assert mailed() == [("ops@vendor.example", "Yen: ¥500 reached by globex")]
 
 
 @pytest.mark.django_db(transaction=True)

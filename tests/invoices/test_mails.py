@@ -287,7 +287,7 @@ def test_an_alert_says_what_was_reached() -> None:
     assert item is not None
     alert = Alert(name="Many calls", kind=Alert.Kind.QUANTITY, threshold=Decimal(80), product_item=item)
     content = alert_content(alert, invoice, Decimal(100))
-    assert content.subject == "Many calls: 100 calls reached"
+    assert content.subject == "Many calls: 100 calls reached by acme"
     assert ("Customer", "acme") in content.facts
     assert ("Threshold", "80 calls") in content.facts
     own = Alert(
@@ -300,6 +300,7 @@ def test_an_alert_says_what_was_reached() -> None:
         currency="USD",
     )
     content = alert_content(own, invoice, Decimal("50.125"))
+    assert content.subject == "Half: 50.1% of the budget reached"
     assert ("Budget", "$500.00") in content.facts
     assert ("Reached", "50.1% of the budget") in content.facts
     assert "Customer" not in dict(content.facts)
