@@ -41,6 +41,7 @@ OF_TERMS = (LineKind.PROMOTION, LineKind.TRUE_UP, LineKind.OVERAGE, LineKind.TAX
 
 def look(at: Look) -> Seen:
     seen = Seen()
+    seen.checked[CHECK] = 0
     recounted = Invoice.objects.filter(customer__in=at.ids, is_correction=False, period_end__gt=at.since)
     in_order = recounted.exclude(status=Invoice.Status.VOID).order_by("period_start", "plan_version", "id")
     versions = {one.customer_id: one for one in UsageVersion.objects.filter(customer__in=at.ids)}

@@ -33,6 +33,7 @@ class Entry(NamedTuple):
 def look(at: Look) -> Seen:
     rows = map(Entry._make, execute(ENTRIES, {"customers": array(map(str, sorted(at.ids)))}))
     seen = Seen()
+    seen.checked[CHECK] = 0
     faults: dict[int, tuple[str, Decimal | None, Decimal | None]] = {}
     for grant, entries in groupby(rows, lambda row: row.grant):
         seen.checked[CHECK] += 1

@@ -42,6 +42,7 @@ class Gap(NamedTuple):
 def look() -> Seen:
     """All of the account, of one snapshot."""
     seen = Seen()
+    seen.checked[CHECK] = 0
     policy = billing_policy()
     invoices = Invoice.objects.exclude(number="").order_by("pk").values_list("pk", "number", "finalized_at")
     notes = CreditNote.objects.order_by("pk").values_list("pk", "number", "issued_at")

@@ -20,6 +20,7 @@ WORDS = {
 
 def look(at: Look) -> Seen:
     seen = Seen()
+    seen.checked[CHECK] = 0
     numbered = Invoice.objects.filter(customer__in=at.ids).exclude(number="").order_by("pk").defer("frozen_terms")
     ids = list(numbered.values_list("pk", flat=True))
     for first in range(0, len(ids), AT_ONCE):

@@ -40,7 +40,7 @@ class Command(BaseCommand):
             raise CommandError(f"The audit could not be finished. {run.error}".strip())
         if run.found > MOST_KEPT:
             self.stdout.write(f"There are {run.found - MOST_KEPT:,} more findings.")
-        looked_at = ", ".join(f"{name} {count:,}" for name, count in run.checked.items())
+        looked_at = ", ".join(f"{name} {run.checked[name]:,}" for name in NAMES if name in run.checked)
         left_out = "".join(f" Left out: {count:,} {WHY[name]}." for name, count in run.left_out.items())
         said = f"Customers: {run.done:,}. Looked at: {looked_at or 'nothing'}.{left_out} Findings: {run.found:,}."
         if run.found:
