@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db.models import Prefetch
 
 from invoices.addressee import addressee_of
+from invoices.corrections import key_of
 from invoices.explained import TAXES, parts_of
 from invoices.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine
 from meters.aggregation import plain
@@ -22,6 +23,8 @@ from meters.words import last_day
 from pricing.money import amount_text
 
 INVOICE, CREDIT_NOTE = "invoice", "credit_note"
+# By whether it is of a tax.
+CORRECTIONS = {False: InvoiceLine.Kind.CORRECTION, True: InvoiceLine.Kind.TAX_CORRECTION}
 HEADINGS = (
     *("document", "number", "credits_invoice", "status", "customer", "customer_name", "tax_id", "currency"),
     *("issued", "due", "period_from", "period_to", "position", "kind", "item", "name", "quantity", "unit"),
@@ -81,8 +84,10 @@ def invoices_by_id(pks: Sequence[int]) -> dict[int, Invoice]:
 def notes_by_id(pks: Sequence[int]) -> dict[int, CreditNote]:
     about = ("invoice_line__product_item__meter", "credit_note")
     lines = CreditNoteLine.objects.select_related(*about).order_by("position")
+    of_invoice = InvoiceLine.objects.select_related("product_item__meter").order_by("position")
     found = CreditNote.objects.filter(pk__in=pks).select_related("invoice__customer", "invoice__plan_version__plan")
-    return {one.pk: one for one in found.prefetch_related(Prefetch("lines", lines))}
+    rows = (Prefetch("lines", lines), Prefetch("invoice__lines", of_invoice))
+    return {one.pk: one for one in found.prefetch_related(*rows)}
 
 
 def _rows_of_invoice(invoice: Invoice) -> Iterator[tuple[str, ...]]:
@@ -107,10 +112,12 @@ def _rows_of_invoice(invoice: Invoice) -> Iterator[tuple[str, ...]]:
 
 def _rows_of_note(note: CreditNote) -> Iterator[tuple[str, ...]]:
     head = _head(CREDIT_NOTE, note.number, note.invoice.number, note.invoice, note.issued_at, None)
+    by_key = {key_of(line): line for line in note.invoice.lines.all()}
     for one in note.lines.all():
         amount = amount_text(one.amount.copy_negate(), note.invoice.currency)
-        line = one.invoice_line
-        kind = line.kind if line else InvoiceLine.Kind.TAX_CORRECTION if one.is_tax else InvoiceLine.Kind.CORRECTION
+        # A correction of usage is of no line, but of what one is about.
+        line = one.invoice_line or by_key.get(one.corrects_key)
+        kind = one.invoice_line.kind if one.invoice_line else CORRECTIONS[one.is_tax]
         yield (
             *head,
             str(one.position),

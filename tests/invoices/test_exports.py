@@ -24,10 +24,12 @@ from invoices.export_rows import CREDIT_NOTE, HEADINGS, INVOICE, Document, docum
 from invoices.models import CreditNote, Export, Invoice
 from invoices.services import open_invoices
 from invoices.voiding import void_invoice
-from tests.factories import make_customer, put_on, send
-from tests.invoices.late import policy
-from tests.invoices.plans import fee, plan_with
+from pricing.taxes import save_tax_rate
+from tests.factories import make_customer, make_meter, put_on, send
+from tests.invoices.late import policy, rerate, void
+from tests.invoices.plans import ONE_EACH, fee, plan_with
 from tests.invoices.settled import DECEMBER, MID_NOVEMBER, finalize, make_bill
+from tests.racing import race
 
 pytestmark = pytest.mark.django_db
 
@@ -177,6 +179,35 @@ class TestRows:
         assert count(documents) == count([documents[0], documents[-1]])
 
 
+class TestLateUsage:
+    def test_corrections_have_their_item_and_their_rate(self, clock: Any) -> None:
+        """Calls for 40.00 in November, of which 10.00 are void after the invoice, and 5.00 more come then."""
+        policy(late_usage="at_once")
+        save_tax_rate(changes={"key": "vat", "name": "VAT", "percent": "10", "is_default": True})
+        made = make_customer("acme")
+        put_on(made, plan_with("Basic", {make_meter("Calls"): ONE_EACH}), date(2026, 11, 1))
+        send("acme", "Calls", 30, time=MID_NOVEMBER, now=MID_NOVEMBER)
+        send("acme", "Calls", 10, time=MID_NOVEMBER, now=MID_NOVEMBER, id="second")
+        finalize(made)
+        clock.move_to(DECEMBER + DAY)
+        void("second")
+        rerate(made)
+        clock.move_to(DECEMBER + 2 * DAY)
+        send("acme", "Calls", 5, time=MID_NOVEMBER)
+        rerate(made)
+        rows = table(rows_of(documents_of(MONTH, now=NOW)))
+        said = [(row["number"], row["kind"], row["item"], row["net"], row["tax_rate"], row["tax"]) for row in rows]
+        assert said == [
+            ("2026-0001", "usage", "Calls", "40.00", "", ""),
+            ("2026-0001", "tax", "", "", "10", "4.00"),
+            ("2026-0002", "correction", "Calls", "5.00", "", ""),
+            ("2026-0002", "tax_corr", "", "", "10", "0.50"),
+            ("CN-2026-0001", "correction", "Calls", "-10.00", "", ""),
+            ("CN-2026-0001", "tax_corr", "", "", "10", "-1.00"),
+        ]
+        assert sum(sums(rows).values()) == Decimal("38.50")
+
+
 class TestNames:
     @pytest.mark.parametrize(
         ("numbers", "names"),
@@ -323,6 +354,22 @@ class TestWork:
         exports.start_export(month=MONTH, form="zip")
         exports.work_on(export.pk)
         exports.start_export(month=MONTH, form="csv")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_several_workers_one_is_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(exports.CHUNKS, Export.Form.CSV, 1)
+    with time_machine.travel(MID_NOVEMBER, tick=False) as clock:
+        bill = make_bill()
+        for amount in range(1, 9):
+            issue_credit_note(bill.pk, reason="x", amounts={1: Decimal(amount)}, now=DECEMBER)
+        clock.move_to(NOW)
+        export = exports.start_export(month=MONTH, form="csv")
+        assert race(*[lambda: exports.work_on(export.pk, seconds=600)] * 3) == []
+        # Whoever found it held has left it; the one that held it went to the end.
+        assert Export.objects.get().status == "done"
+        rows = list(csv.reader(io.StringIO(content(export).decode(), newline="")))
+        assert [tuple(row) for row in rows[1:]] == list(rows_of(documents_of(MONTH, now=NOW)))
 
 
 class TestCommand:
