@@ -58,6 +58,7 @@ class Result:
     run: AuditRun
     chip: SafeString
     percent: int
+    took: str
     checks: Sequence[CheckRow]
     notes: Sequence[str]
     page: Page[AuditFinding]
@@ -99,6 +100,7 @@ def result_of(run: AuditRun, asked: QueryDict) -> Result:
         run=run,
         chip=run_chip(run),
         percent=100 * run.done // run.total if run.total else 0,
+        took=took_words(run),
         checks=checks,
         notes=[f"{_invoices(count)} {LEFT_OUT[name]}." for name, count in run.left_out.items()],
         page=page,
@@ -133,6 +135,16 @@ def about_words(run: AuditRun) -> str:
     return "; ".join(said) or "everything"
 
 
+def took_words(run: AuditRun) -> str:
+    """ "2 min 5 s", "under a second"; nothing while it works."""
+    if run.finished_at is None:
+        return ""
+    seconds = (run.finished_at - run.started_at) // SECOND
+    if seconds >= 60:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds} s" if seconds else "under a second"
+
+
 @admin.register(AuditRun)
 class AuditRunAdmin(ReadOnly, ModelAdmin[AuditRun]):
     list_display = ["label", "chip", "customers", "about", "started_by", "took"]
@@ -141,8 +153,8 @@ class AuditRunAdmin(ReadOnly, ModelAdmin[AuditRun]):
     show_full_result_count = False
     change_list_template = "admin/invoices/auditrun/change_list.html"
     change_form_template = "admin/invoices/auditrun/change_form.html"
-    readonly_fields = ["label", "about", "started_by", "took"]
-    fields = ["label", "about", "started_by", "took"]
+    readonly_fields = ["label", "about", "started_by"]
+    fields = ["label", "about", "started_by"]
 
     @admin.display(description="started", ordering="id")
     def label(self, run: AuditRun) -> str:
@@ -166,10 +178,7 @@ class AuditRunAdmin(ReadOnly, ModelAdmin[AuditRun]):
 
     @admin.display(description="took")
     def took(self, run: AuditRun) -> str:
-        if run.finished_at is None:
-            return ""
-        seconds = (run.finished_at - run.started_at) // SECOND
-        return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
+        return took_words(run)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         context = {"title": "Audits", "may_start": may_start(request), **(extra_context or {})}
