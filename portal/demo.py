@@ -18,6 +18,7 @@ from invoices import due, services
 from invoices.credits import grant_credits
 from invoices.models import Invoice
 from invoices.policy import grace_time
+from invoices.policy_changes import set_billing_policy
 from meters import partitions
 from meters.customers import create_customer
 from meters.decoding import EventIn
@@ -39,6 +40,11 @@ STAFF = "staff"
 SEATS = "seats"
 BATCH = 1000
 SYSTEMS = ("crm", "shop", "erp", "warehouse", "mailing", "ledger")
+SELLER = {
+    "seller_address": "5 Harbour Street\nBristol BS1 4QD\nUnited Kingdom",
+    "seller_tax_id": "GB 123 4567 89",
+    "paper_footer": "Please pay to Example Bank, IBAN GB33 BUKB 2020 1555 5555 55, and name the number of the invoice.",
+}
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ def is_filled() -> bool:
 def fill(now: datetime) -> None:
     """Makes all of the demo, or nothing: a fill that is interrupted starts from the beginning."""
     partitions.ensure_accepted_span(now)
+    set_billing_policy(changes=SELLER, now=now)
     meters = make_meters()
     customers = [(demo, make_customer(demo, now)) for demo in CUSTOMERS]
     make_plans(meters)

@@ -81,7 +81,10 @@ class PolicyForm(forms.Form):
     def __init__(self, data: Any = None) -> None:
         policy = billing_policy()
         super().__init__(data, initial={name: getattr(policy, name) for name in self.base_fields})
-        self.fields["seller_name"].help_text = f"Empty: {settings.COMPANY_NAME}, as this installation is set up."
+        self.fields["seller_name"].help_text = (
+            f"Who sends invoices and credit notes; those that are issued keep what was here then. Empty: "
+            f"{settings.COMPANY_NAME}, as this installation is set up."
+        )
         self.fields["grace_hours"].help_text = (
             f"How long after its period late usage is still counted in an invoice. Empty: {settings.GRACE_HOURS}, as "
             "this installation is set up. Invoices that are open already keep the end that they have."

@@ -76,6 +76,8 @@ def _seen(char: str) -> str:
 
 def printable(text: str) -> tuple[str, set[str]]:
     """`text` as it can be printed, and the letters that no font has: a run of them becomes MISSING."""
+    if text.isascii() and text.isprintable():
+        return text, set()
     kept: list[str] = []
     missing: set[str] = set()
     for has_glyph, run in groupby(clean(text), lambda char: char == "\n" or REGULAR.glyph(char) is not None):

@@ -10,6 +10,7 @@ from io import BytesIO
 from threading import Lock
 from typing import Any
 
+from reportlab import rl_config
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
@@ -30,6 +31,9 @@ FACT_WIDTH = 74
 # A figure that is wider than this goes on below.
 WIDEST_FIGURE = 150
 LABEL_WIDTH = 118
+
+# Streams as they are, not as text of a fourth more.
+rl_config.useA85 = 0
 
 # The fonts of a process are read by one file at a time.
 _writing = Lock()

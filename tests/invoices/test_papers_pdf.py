@@ -1,5 +1,6 @@
 """How a paper becomes a PDF file: pages, columns, letters. No database."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -150,6 +151,12 @@ class TestTheSameFile:
         before = pdf_of(paper(CALLS))
         pdf_of(paper(Line(("Ωμέγα 東京", "", "$1.00"))))
         assert pdf_of(paper(CALLS)) == before
+
+    def test_also_beside_others(self) -> None:
+        lines = [Line((f"Ωμέγα 東京 {number}", "", "$1.00")) for number in range(8)]
+        alone = [pdf_of(paper(line)) for line in lines]
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(lambda line: pdf_of(paper(line)), lines)) == alone
 
     def test_other_words_and_other_moments_are_other_files(self) -> None:
         moment = datetime(2026, 12, 3, 1, 2, 4, tzinfo=UTC)
