@@ -19,12 +19,9 @@ from pricing.money import amount_text
 
 Json = dict[str, Any]
 
-# What the beat sends all the time, in its order; what it sends at an hour of the night moves no invoice.
-TASKS = [
-    entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values() if isinstance(entry["schedule"], int | float)
-]
-# What one tick leaves to do, the next one does.
-TICKS = 2
+# What the beat sends that moves invoices and credits, in its order. One round of it, and a sweep of what that has left.
+ROUND = ("invoices.tasks.sweep", "invoices.tasks.close_periods", "invoices.credit_tasks.follow_credits")
+assert {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}.issuperset(ROUND)
 MONEY = ("total", "credits_applied", "credited", "paid", "written_off", "amount_due")
 
 
@@ -43,9 +40,8 @@ class Account:
         self.work()
 
     def work(self) -> None:
-        for _ in range(TICKS):
-            for task in TASKS:
-                import_string(task)()
+        for task in (*ROUND, ROUND[0]):
+            import_string(task)()
 
     def audit(self) -> None:
         """Raises CommandError where an audit of everything finds something."""
@@ -94,9 +90,8 @@ class Account:
         return int(self.post("assignments", asked)["id"])
 
     def use(self, customer: str, meter: str, value: int, time: str, id: str | None = None) -> None:
-        """Sends an event at the moment of its time, or now where that is over; the bill follows."""
-        if datetime.fromisoformat(time) > timezone.now():
-            self.at(time)
+        """Sends an event at the moment of its time, or now where that is over; then the worker does what is to be."""
+        self.clock.move_to(max(datetime.fromisoformat(time), timezone.now()))
         self.send(customer, meter, value, time, id)
 
     def send(self, customer: str, meter: str, value: int, time: str, id: str | None = None) -> None:
