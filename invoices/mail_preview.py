@@ -33,7 +33,8 @@ def _alert() -> tuple[MailContent, str] | None:
     firing = AlertFiring.objects.select_related(*about).order_by("-id").first()
     if firing is None:
         return None
-    return alert_content(alert_then(firing), firing.invoice, firing.value), f"{firing.alert} of {firing.invoice.customer}"
+    content = alert_content(alert_then(firing), firing.invoice, firing.value)
+    return content, f"{firing.alert} of {firing.invoice.customer}"
 
 
 def _credit() -> tuple[MailContent, str] | None:
