@@ -76,7 +76,7 @@ def _of_what(about: About) -> str:
 def _promotion(about: About) -> str:
     applied = about.line.promotion
     if applied is None:
-        return "Promotion"
+        return f"Promotion {about.line.name}"
     return f"Promotion {applied.promotion.name}, since {day_words(applied.starts_on)}"
 
 

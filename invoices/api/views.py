@@ -21,6 +21,7 @@ from invoices.settlement import overdue
 from meters.api.auth import customer_of, require_customer
 from meters.api.examples import answered
 from meters.api.pagination import CursorPagination
+from meters.api.problems import invalid
 from meters.api.serializers import ByKey
 from meters.models import Customer
 
@@ -92,6 +93,8 @@ class InvoiceViewSet(
         if self.action != "list":
             return invoices
         asked = {name: self.request.query_params[name] for name in self.request.query_params}
+        if "expand" in asked:
+            raise invalid("expand", "One invoice at a time can be opened: ask for it by its number.", parameter=True)
         if own is not None:
             require_customer(self.request, asked.setdefault("customer", own.key))
         query = InvoiceQuery(data=asked)

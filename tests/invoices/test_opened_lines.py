@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from invoices.models import BillingPolicy, Invoice
 from invoices.opened_lines import OpenedLine, open_line, open_lines
+from invoices.voiding import reissue
 from meters.aggregation import ADDITIVE
 from meters.events import record_events
 from meters.models import Customer, Meter
@@ -115,6 +116,18 @@ class TestDays:
         one = opened(live_invoice(customer))
         assert len(one.days) == 4
         assert [note for note in one.days_notes if "do not add up" in note] == one.days_notes != []
+
+    def test_a_value_that_holds_is_as_of_when_the_line_was_computed(self, clock: time_machine.Traveller) -> None:
+        meter = make_meter("Seats", aggregation="time_weighted_sum", time_unit="hour", unit="seat-hours")
+        customer = make_customer("acme", time_zone="Asia/Kolkata")
+        put_on(customer, make_plan("Basic", {meter: ONE_EACH}), date(2026, 9, 1))
+        send("acme", "Seats", 7, time=at(9, 1, 1))
+        clock.move_to(at(9, 3, 5))
+        run_sweep()
+        clock.shift(timedelta(seconds=100))
+        one = opened(live_invoice(customer))
+        assert sum(day.quantity for day in one.days) == one.line.quantity == 7 * 52
+        assert one.days_notes == []
 
     def test_usage_dated_ahead_has_its_day(self, clock: time_machine.Traveller) -> None:
         customer = make_customer("acme")
@@ -345,6 +358,47 @@ class TestAfterItIsFinal:
         work_at(clock, at(10, 6))
         (note,) = acme.invoices.get(number="2026-0001").credit_notes.all()
         assert self.september(acme).days_notes == [f"10 calls were voided later; they are on {note.number}."]
+
+    def test_on_an_invoice_of_its_own(self, acme: Customer, clock: time_machine.Traveller) -> None:
+        policy(late_usage=BillingPolicy.LateUsage.AT_ONCE)
+        send("acme", "Calls", 12, time=at(9, 30))
+        work_at(clock, at(10, 6))
+        own = acme.invoices.get(is_correction=True)
+        assert self.september(acme).days_notes == [f"12 calls came later; they are on {own.number}."]
+        (one,) = open_lines(own)
+        assert sum(day.quantity for day in one.days) == 52
+        assert one.days_notes[0].endswith("2026-0001 had 40 calls of it.")
+
+    def test_a_void_invoice_has_nobody_carry_it(self, acme: Customer) -> None:
+        reissue(acme.invoices.get(number="2026-0001").pk, reason="test", actor="test")
+        send("acme", "Calls", 12, time=at(9, 30))
+        run_sweep()
+        old = opened(acme.invoices.get(number="2026-0001"))
+        assert old.days_notes == ["12 calls came later; the invoice is void."]
+        anew = acme.invoices.get(replaces__number="2026-0001")
+        assert (opened(anew).line.quantity, opened(anew).days_notes) == (52, [])
+
+    def test_corrections_of_all_kinds_open(self, clock: time_machine.Traveller) -> None:
+        calls = make_meter("Calls")
+        customer = make_customer("acme")
+        promotion = save_promotion(changes={"key": "ten", "name": "Ten", "kind": "percent", "percent": "10"})
+        apply_promotion(customer=customer, promotion=promotion, starts_on=date(2026, 9, 1))
+        save_tax_rate(changes={"key": "vat", "name": "VAT", "percent": "19", "is_default": True})
+        support = {"key": "support", "name": "Support", "kind": "percent", "percent": "5"}
+        put_on(customer, plan_with("Basic", {calls: ONE_EACH}, support, minimum="50"), date(2026, 9, 1))
+        work_at(clock, at(10, 3))
+        clock.move_to(at(10, 5))
+        send("acme", "Calls", 40, time=at(9, 30))
+        run_sweep()
+        found = [one for one in open_lines(live_invoice(customer)) if one.line.corrects_id]
+        version = "Basic, version 1, in force since 1 Sep 2026"
+        assert [(one.price, one.rate_text, one.events is not None) for one in found] == [
+            (version, ["$1.00 per call"], True),
+            (version, ["5% of usage and other fees"], False),
+            ("Promotion Ten, 1–30 Sep 2026 (2026-0001)", ["10% off"], False),
+            (version, ["Minimum: $50.00 a period"], False),
+        ]
+        assert all(one.span.end == at(10, 1, 0) and one.sentences for one in found)
 
     def test_what_costs_nothing_more_stays_as_it_is(self, clock: time_machine.Traveller) -> None:
         rate = ONE_EACH | {"included_units": "100"}

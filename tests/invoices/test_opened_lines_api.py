@@ -111,6 +111,10 @@ class TestExpand:
         (error,) = answer.json()["errors"]
         assert error == {"parameter": "expand", "detail": "'lines.cat' is none of lines.steps, lines.days."}
 
+    def test_one_invoice_at_a_time(self, final: Invoice, api) -> None:
+        answer = api("read").get("/v1/invoices", {"customer": "acme", "expand": "lines.steps"})
+        assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (400, "expand")
+
 
 class TestEvents:
     def test_each_says_what_is_to_be_said_of_it(self, final: Invoice, api) -> None:
