@@ -20,6 +20,7 @@ from tollmeter.errors import (
     Unreachable,
 )
 from tollmeter.reads import Invoice, InvoiceLine, PortalSession, Usage, UsageRow
+from tollmeter.request_usage import RequestUsage, current_usage
 from tollmeter.version import __version__
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "PortalSession",
     "Problem",
     "QueueFull",
+    "RequestUsage",
     "SpoolFailed",
     "Tollmeter",
     "TollmeterError",
@@ -40,4 +42,5 @@ __all__ = [
     "Usage",
     "UsageRow",
     "__version__",
+    "current_usage",
 ]

@@ -1,0 +1,82 @@
+"""Middleware for ASGI applications, such as those of Starlette and FastAPI: a fact for each request."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from tollmeter.aio import AsyncTollmeter
+from tollmeter.client import Tollmeter
+from tollmeter.request_usage import CustomerOf, RequestMeter
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+RouteOf = Callable[[Scope], "str | None"]
+
+
+class TollmeterASGI:
+    """For `app.add_middleware(TollmeterASGI, client=tollmeter, customer="X-Customer")`, or around any application.
+
+    `customer` is a header's name, or a function of the scope that is called when the request is over. The request's
+    usage is `request.state.usage`. The route is what `route` says; of Starlette and FastAPI it is known.
+    """
+
+    def __init__(
+        self,
+        app: Callable[[Scope, Receive, Send], Awaitable[None]],
+        client: Tollmeter | AsyncTollmeter,
+        *,
+        customer: CustomerOf,
+        meter: str | None = "ApiCalls",
+        records: str | None = None,
+        route: RouteOf | None = None,
+    ) -> None:
+        self._app = app
+        self._meter = RequestMeter(client, customer=customer, meter=meter, records=records)
+        self._route = route or route_of_starlette
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        usage = self._meter.begin()
+        scope.setdefault("state", {})["usage"] = usage
+        # That of an application that fails before it says one.
+        status = 500
+
+        async def sent(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sent)
+        finally:
+            self._meter.end(
+                usage,
+                request=scope,
+                header=lambda name: _header(scope, name),
+                method=scope["method"],
+                route=self._route(scope),
+                status=status,
+            )
+
+
+def _header(scope: Scope, name: str) -> str | None:
+    wanted = name.lower().encode("latin-1")
+    for found, text in scope["headers"]:
+        if found == wanted:
+            return str(text, "latin-1")
+    return None
+
+
+def route_of_starlette(scope: Scope) -> str | None:
+    """The path of the route, with its parameters by name, below where its application is mounted."""
+    path = getattr(scope.get("route"), "path", None)
+    if not isinstance(path, str):
+        return None
+    root = scope.get("root_path", "")
+    mounted = root[len(scope.get("app_root_path", root)) :]
+    return str(mounted) + path
