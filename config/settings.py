@@ -293,6 +293,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # A lost broker must cost a sender little: the rows say what is to be done, the message only hurries it.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 5}
+CELERY_BEAT_SCHEDULER = "config.beat:SteadyScheduler"
 CELERY_BEAT_SCHEDULE = {
     # The sweep finds whatever no message came for. `expires` keeps ticks from piling up without a worker.
     "sweep": {"task": "invoices.tasks.sweep", "schedule": 2.0, "options": {"expires": 4}},
