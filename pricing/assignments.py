@@ -95,7 +95,7 @@ def check_new(
         source=source,
         rule=rule,
         goes_on=_goes_on(plan, starts_on, beside),
-        created_at=timezone.now(),
+        created_at=prices.made_at(plan.pk, timezone.now()),
     )
     check_assignment(assignment, prices.of_new(plan.pk), beside, prices, field="plan")
     return assignment

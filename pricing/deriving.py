@@ -1,8 +1,10 @@
 """How versions come to be: a draft after another version, and a private plan's versions out of its base plan's."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from pricing.models import Plan, PlanVersion
+from django.db.models import Max
+
+from pricing.models import Assignment, Plan, PlanVersion
 from pricing.overlaps import check_version
 from pricing.version_choice import active_version
 from pricing.version_contents import can_be_sold, copy_rows, copy_terms, rebase
@@ -21,10 +23,17 @@ def freeze(version: PlanVersion, *, moves_existing: bool, now: datetime, actor: 
     """Makes a version the active one of its plan, in place of the one before. `actor`: who did it, in words."""
     version.plan.versions.filter(status=PlanVersion.Status.ACTIVE).update(status=PlanVersion.Status.SUPERSEDED)
     version.status = PlanVersion.Status.ACTIVE
-    version.activated_at = now
+    version.activated_at = _after_assignments(version.plan_id, now)
     version.activated_by = actor[:200]
     version.moves_existing = moves_existing
     version.save(update_fields=["status", "activated_at", "activated_by", "moves_existing"])
+
+
+def _after_assignments(plan_id: int, now: datetime) -> datetime:
+    """`now`; just after the plan's latest assignment, where that was made by a clock that was ahead: it has the version
+    before."""
+    latest: datetime | None = Assignment.objects.filter(plan=plan_id).aggregate(at=Max("created_at"))["at"]
+    return now if latest is None or latest <= now else latest + timedelta(microseconds=1)
 
 
 def derive(

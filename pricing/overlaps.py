@@ -38,6 +38,11 @@ class Prices:
         active = (version for version in self._versions[plan_id] if version.status == PlanVersion.Status.ACTIVE)
         return self._of_versions(active)
 
+    def made_at(self, plan_id: int, now: datetime) -> datetime:
+        """When an assignment is made at `now`: not before what is active was activated, by whatever clock."""
+        activated = (version.activated_at for version in self._versions[plan_id] if version.activated_at)
+        return max([now, *activated])
+
     def of(self, assignment: Assignment, since: datetime = LONG_AGO) -> set[int]:
         """Ids of the product items that an assignment prices in periods that reach beyond `since`.
 

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 
 from meters.fields import NumericField
 from meters.models import Customer, slug_key
@@ -96,7 +97,8 @@ class Assignment(models.Model):
     )
     # To a private plan, after the trial of its base: the base's trial and one-time fees do not come again.
     goes_on = models.BooleanField(default=False, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
+    # Not before the version was active that it was made with, whatever the clocks say.
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ["customer", "starts_on", "id"]
