@@ -40,6 +40,7 @@ def subjects_of(invoices: Sequence[Invoice]) -> list[Subject]:
             period=invoice.period,
             promotions=some,
             taxes=tuple(TaxTerms(rate.pk, rate.name, rate.percent) for rate in taxes[invoice.customer_id]),
+            is_over=invoice.status != Invoice.Status.OPEN,
         )
         for invoice, some in zip(invoices, promotions, strict=True)
     ]

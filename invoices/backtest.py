@@ -32,6 +32,8 @@ CHUNK = 250
 SLICE_SECONDS = 5
 # A worker that has said nothing for so long is gone, or its message is.
 SILENCE = timedelta(seconds=20)
+# What was said so far ahead was said by a clock that has been put back since.
+AHEAD = timedelta(minutes=10)
 
 UNFINISHED = (Backtest.Status.WAITING, Backtest.Status.RUNNING)
 
@@ -100,10 +102,14 @@ def work_on(backtest_id: int, *, seconds: int = SLICE_SECONDS) -> bool:
 
 def unattended(now: datetime, limit: int) -> list[int]:
     """Ids of unfinished backtests that no worker is on: none came yet, or it fell silent."""
-    silent = Q(seen_at__lte=now - SILENCE) | Q(seen_at=None, created_at__lte=now - SILENCE)
+    silent = _not_lately("seen_at", now) | (Q(seen_at=None) & _not_lately("created_at", now))
     return list(
         Backtest.objects.filter(silent, status__in=UNFINISHED).order_by("id").values_list("id", flat=True)[:limit]
     )
+
+
+def _not_lately(field: str, now: datetime) -> Q:
+    return Q(**{f"{field}__lte": now - SILENCE}) | Q(**{f"{field}__gt": now + AHEAD})
 
 
 def _next_chunk(backtest_id: int) -> bool:

@@ -51,7 +51,8 @@ class Priced:
 
 
 def compute(subjects: Sequence[Subject], *, now: datetime, from_events: bool = False) -> list[Computed]:
-    """The bills of these subjects, in order, by usage as of `now`; `from_events` counts the raw events again.
+    """The bills of these subjects, in order, by usage as of `now`, and of those whose period is over, as of its end at
+    least; `from_events` counts the raw events again.
 
     Those with the same prices (the same `PricedVersion`) and bounds are read together. Usage that nothing prices is on
     one bill of a customer only, that of the oldest assignment of the time, as its invoices say.
@@ -63,11 +64,13 @@ def compute(subjects: Sequence[Subject], *, now: datetime, from_events: bool = F
     unpriced = unpriced_spans(subjects, items)
     alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for index, (subject, frame) in enumerate(zip(subjects, frames, strict=True)):
-        alike[subject.priced, frame.trial, frame.charged, frame.of_days, tuple(unpriced[index])].append(index)
+        same = (subject.priced, frame.trial, frame.charged, frame.of_days, tuple(unpriced[index]), subject.is_over)
+        alike[same].append(index)
     computed: dict[int, Computed] = {}
     for indexes in alike.values():
         some = [subjects[index] for index in indexes]
-        reading = _Reading(some, frames[indexes[0]], unpriced[indexes[0]], items, now, from_events)
+        until = max(now, some[0].period.end) if some[0].is_over else now
+        reading = _Reading(some, frames[indexes[0]], unpriced[indexes[0]], items, until, from_events)
         for index in indexes:
             computed[index] = reading.computed(subjects[index], frames[index])
     return [computed[index] for index in range(len(subjects))]
@@ -143,7 +146,7 @@ class _Reading:
         frame: Frame,
         unpriced: Sequence[Unpriced],
         items: Sequence[ProductItem],
-        now: datetime,
+        until: datetime,
         from_events: bool,
     ) -> None:
         priced = subjects[0].priced
@@ -157,16 +160,16 @@ class _Reading:
         if filters:
             # What is in the trial or has no price is not kept apart: different values are counted once among it all.
             self.charged = LineUsage(
-                customers, self.lines, [frame.charged], filters=filters, until=now, from_events=from_events
+                customers, self.lines, [frame.charged], filters=filters, until=until, from_events=from_events
             )
             self.windows = list(dict.fromkeys(spans))
             self.plain = self.charged.usages
             if spans:
-                self.plain = _read(customers, _meters(beside), self.windows, {}, now, from_events)
+                self.plain = _read(customers, _meters(beside), self.windows, {}, until, from_events)
         else:
             self.windows = list(dict.fromkeys([frame.charged, *spans]))
             self.charged = LineUsage(
-                customers, self.lines, self.windows, filters={}, until=now, beside=beside, from_events=from_events
+                customers, self.lines, self.windows, filters={}, until=until, beside=beside, from_events=from_events
             )
             self.plain = self.charged.usages
 

@@ -157,7 +157,7 @@ def _previews(grants: Sequence[CreditGrant], now: datetime) -> dict[int, Preview
     for invoice in some.order_by("closes_at", "id").prefetch_related(Prefetch("lines", lines_for_drawing())):
         pots = by_customer[invoice.customer_id]
         shares = shares_of(invoice.total, parts_of(invoice.lines.all()), invoice.currency)
-        drawn = draw(pots, shares, invoice.currency, max(invoice.closes_at, now))
+        drawn = draw(pots, shares, invoice.currency, max(invoice.closes_at, now), invoice.closes_at)
         by_customer[invoice.customer_id] = _less(pots, drawn)
         amount = total_of(one.amount for one in drawn)
         found[invoice.pk] = Preview(amount, tuple((named[one.pot], one.amount) for one in drawn))

@@ -11,6 +11,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from invoices.credit_balances import DRAW_ORDER, grants_with_money, lines_for_drawing, parts_of, pot_of, with_left
@@ -140,7 +142,8 @@ def expire_grants(customer_id: int, *, now: datetime | None = None) -> int:
     """Enters that a customer's grants have expired, and answers how many. Whoever comes second finds nothing left."""
     now = now or timezone.now()
     lock_customer(customer_id)
-    grants = list(grants_with_money([customer_id]).filter(expires_at__lte=now).select_for_update(of=("self",)))
+    expired = grants_with_money([customer_id]).filter(_is_over(now))
+    grants = list(expired.select_for_update(of=("self",)))
     for grant in grants:
         _expire(grant, _left(grant), now)
     if grants:
@@ -150,8 +153,19 @@ def expire_grants(customer_id: int, *, now: datetime | None = None) -> int:
 
 def customers_with_expired(now: datetime, limit: int) -> list[int]:
     """Whose grants have expired with something left, which no entry says yet."""
-    expired = with_left(CreditGrant.objects.filter(expires_at__lte=now, voided_at=None)).filter(left__gt=0)
+    expired = with_left(CreditGrant.objects.filter(_is_over(now), voided_at=None)).filter(left__gt=0)
     return list(expired.order_by("customer").values_list("customer", flat=True).distinct()[:limit])
+
+
+def _is_over(now: datetime) -> Combinable | Q:
+    """Which grants have expired for good: no invoice that they are to pay is merely late with becoming final."""
+    late = Invoice.objects.filter(
+        customer=OuterRef("customer"),
+        currency=OuterRef("currency"),
+        status__in=Invoice.LIVE,
+        closes_at__lt=OuterRef("expires_at"),
+    )
+    return Q(expires_at__lte=now) & ~Exists(late)
 
 
 def _expire(grant: CreditGrant, left: Decimal, now: datetime) -> None:
@@ -191,7 +205,7 @@ def _draw(invoice: Invoice, now: datetime) -> None:
     if not grants:
         return
     shares = shares_of(invoice.total, parts_of(lines_for_drawing().filter(invoice=invoice)), invoice.currency)
-    drawn = draw([pot_of(grant) for grant in grants.values()], shares, invoice.currency, now)
+    drawn = draw([pot_of(grant) for grant in grants.values()], shares, invoice.currency, now, invoice.closes_at)
     for one in drawn:
         grant = grants[one.pot]
         _enter(grant, Kind.DRAWN, one.amount.copy_negate(), _left(grant), now, invoice=invoice)

@@ -42,9 +42,11 @@ class Pot:
     priority: int = 50
     product_item_ids: frozenset[int] = frozenset()
 
-    def is_good_at(self, moment: datetime) -> bool:
-        """From its start on, and no longer at the very moment that it expires."""
-        return self.starts_at <= moment and (self.expires_at is None or moment < self.expires_at)
+    def is_good_at(self, moment: datetime, due_at: datetime | None = None) -> bool:
+        """From its start on, and no longer at the very moment that it expires. `due_at`: when it should have been drawn
+        on; that this is done only later, at `moment`, does not let it expire."""
+        latest = moment if due_at is None else min(moment, due_at)
+        return self.starts_at <= moment and (self.expires_at is None or latest < self.expires_at)
 
     def pays(self, about: About) -> bool:
         return not self.product_item_ids or about in self.product_item_ids
@@ -90,14 +92,17 @@ def shares_of(total: Decimal, parts: Iterable[Part], currency: str) -> dict[Abou
     return dict(zip(charged, spread(total, list(charged.values()), currency), strict=True))
 
 
-def draw(pots: Sequence[Pot], shares: Mapping[About, Decimal], currency: str, at: datetime) -> list[Drawn]:
-    """What is drawn at a moment: of each pot in order as much as it has, and as is left of what it may pay.
+def draw(
+    pots: Sequence[Pot], shares: Mapping[About, Decimal], currency: str, at: datetime, due_at: datetime | None = None
+) -> list[Drawn]:
+    """What is drawn at a moment: of each pot in order as much as it has, and as is left of what it may pay. `due_at`:
+    when that should have been done (see `Pot.is_good_at`).
 
     Each pot pays first what the fewest of those after it may pay, so that money for everything leaves to money for
     some product items what that can pay.
     """
     good = sorted(
-        (pot for pot in pots if pot.currency == currency and pot.left > 0 and pot.is_good_at(at)),
+        (pot for pot in pots if pot.currency == currency and pot.left > 0 and pot.is_good_at(at, due_at)),
         key=lambda pot: pot.order,
     )
     due = dict(shares)

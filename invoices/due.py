@@ -14,6 +14,10 @@ from pricing.models import Assignment
 # How old a line may get that moves with the clock.
 CLOCK_STEP = timedelta(minutes=3)
 
+# By more than this no two clocks of an installation differ. A time that is further ahead was said by a clock that was
+# put back since.
+CLOCKS_APART = timedelta(hours=1)
+
 # Where midnight comes twice, PostgreSQL takes the second one and `local_midnight` the first. More than they can be
 # apart, and less than any period: an invoice that ends within it is the last one.
 MIDNIGHTS_APART = timedelta(hours=3)
@@ -24,7 +28,8 @@ def stale(now: datetime) -> Q:
 
     Uses invoice_live_customer and the primary key of meters_usageversion.
     """
-    return overtaken() | Q(follows_clock=True, computed_at__lte=now - CLOCK_STEP)
+    old = Q(computed_at__lte=now - CLOCK_STEP) | Q(computed_at__gt=now + CLOCKS_APART)
+    return overtaken() | (Q(follows_clock=True) & old)
 
 
 def overtaken() -> Q:

@@ -58,6 +58,7 @@ def final_subject(invoice: Invoice) -> Subject:
         period=invoice.period,
         promotions=tuple(_promotion(one) for one in kept["promotions"]),
         taxes=tuple(TaxTerms(one["id"], one["name"], Decimal(one["percent"])) for one in kept["taxes"]),
+        is_over=True,
     )
 
 

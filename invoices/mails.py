@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
+from django.db.models import Q
 from django.template.loader import render_to_string
 from django.utils import timezone
 
@@ -29,6 +30,8 @@ Status = Mail.Status
 WAITS = (30, 120, 600, 1800, 3600, 10800, 21600)
 JITTER = 10
 TRIED_FOR = timedelta(days=3)
+# No try is put off for longer: what says so was written by a clock that has been put back since.
+LONGEST_WAIT = timedelta(hours=7)
 LONGEST_SUBJECT = 300
 # How many rows one statement stores.
 AT_ONCE = 500
@@ -134,7 +137,8 @@ def _send_next(backend: BaseEmailBackend, now: datetime, alone: bool) -> bool | 
     """Whether to go on behind the next mail; None where there is none."""
     if alone and execute(MAILING, {}) == [(False,)]:
         return None
-    due = Mail.objects.filter(status=Status.WAITING, next_try_at__lte=now)
+    is_due = Q(next_try_at__lte=now) | Q(next_try_at__gt=now + LONGEST_WAIT) | Q(attempts=0)
+    due = Mail.objects.filter(is_due, status=Status.WAITING)
     mail = due.order_by("next_try_at", "id").select_for_update(skip_locked=True).first()
     if mail is None:
         return None

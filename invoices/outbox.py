@@ -17,6 +17,8 @@ Data = Mapping[str, Any]
 
 # How long an event that is throttled waits for others of its object to go out as one.
 THROTTLE = timedelta(seconds=60)
+# No event waits for longer: one that says so was written by a clock that has been put back since.
+LONGEST_WAIT = timedelta(minutes=6)
 # How many rows one statement stores.
 AT_ONCE = 1000
 

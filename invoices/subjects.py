@@ -32,6 +32,8 @@ class Subject:
     period: Period
     promotions: tuple[PromotionTerms, ...] = ()
     taxes: tuple[TaxTerms, ...] = ()
+    # Some worker has found the period to be over, so it is, also by a clock that is behind.
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)

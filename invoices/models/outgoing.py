@@ -51,6 +51,8 @@ class WebhookEndpoint(models.Model):
     secret = models.CharField(max_length=100)
     old_secret = models.CharField(max_length=100, blank=True)
     old_secret_until = models.DateTimeField(null=True)
+    # The last event there was when it was made: it gets those after that.
+    after_event = models.BigIntegerField(default=0, editable=False)
     allow_private = models.BooleanField(
         "allow private addresses", default=False, help_text="Lets it reach addresses inside your own network."
     )

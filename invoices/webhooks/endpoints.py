@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from invoices.models import OutboxEvent, WebhookEndpoint
@@ -42,6 +43,7 @@ def update_endpoint(endpoint: WebhookEndpoint, *, changes: Mapping[str, Any]) ->
     # The URL has been looked at: hosts of one's own network have names that Django's check refuses.
     endpoint.full_clean(exclude=["url", "types", "old_secret_until"])
     if endpoint._state.adding:
+        endpoint.after_event = OutboxEvent.objects.aggregate(last=Max("id"))["last"] or 0
         endpoint.save(force_insert=True)
     else:
         endpoint.save(update_fields=[*changes, "types", "url"])

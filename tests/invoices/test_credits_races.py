@@ -54,7 +54,8 @@ def test_the_same_reference_at_once_grants_once(owing: Customer) -> None:
     assert sorted(is_new for _, is_new in found) == [False, False, False, True]
 
 
-def test_what_expires_while_invoices_close_is_drawn_or_has_expired(owing: Customer) -> None:
+def test_what_expires_while_invoices_close_pays_those_that_are_only_late(owing: Customer) -> None:
+    """Whoever comes first: the credit was good when both were to become final."""
     grant = prepaid(owing, "100", expires_at=CLOSING)
     first, second = owing.invoices.filter(status="open").values_list("pk", flat=True)
     before = CLOSING - timedelta(microseconds=1)
@@ -66,9 +67,24 @@ def test_what_expires_while_invoices_close_is_drawn_or_has_expired(owing: Custom
         lambda: expire_grants(owing.pk, now=CLOSING),
     ]
     assert race(*jobs) == []
+    assert sorted(owing.invoices.filter(status="final").values_list("credits_applied", flat=True)) == [40, 40]
+    assert race(*jobs[2:] * 2) == []
     assert grant.entries.filter(kind="expired").count() == 1
     assert grant.entries.latest("id").balance == 0
-    assert Invoice.objects.get(pk=second).credits_applied == 0
+    check_ledger()
+
+
+def test_what_expires_with_the_grace_time_pays_nothing(owing: Customer) -> None:
+    grant = prepaid(owing, "100", expires_at=CLOSING)
+    first, second = owing.invoices.filter(status="open").values_list("pk", flat=True)
+    jobs = [
+        lambda: services.close(first, now=CLOSING),
+        lambda: services.close(second, now=CLOSING),
+        lambda: expire_grants(owing.pk, now=CLOSING),
+        lambda: expire_grants(owing.pk, now=CLOSING),
+    ]
+    assert race(*jobs) == []
+    assert [row[1:] for row in ledger([grant])] == [("granted", 100, 100), ("expired", -100, 0)]
     check_ledger()
 
 
