@@ -105,21 +105,25 @@ class Worker:
         return status
 
 
+def database_url() -> str:
+    """Where the test's own database is."""
+    parts = connection.settings_dict
+    return "postgresql://{}:{}@{}:{}/{}".format(
+        *(quote(str(parts[name]), safe="") for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME"))
+    )
+
+
 class Workers:
     """Makes worker processes on the database of the test; a context manager."""
 
     def __init__(self, folder: Path) -> None:
-        parts = connection.settings_dict
-        url = "postgresql://{}:{}@{}:{}/{}".format(
-            *(quote(str(parts[name]), safe="") for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME"))
-        )
         self.log = folder / "workers.log"
         with self.log.open("ab") as log:
             self.parent = subprocess.Popen(
                 [sys.executable, "-c", PARENT],
                 cwd=BASE_DIR,
                 env=os.environ
-                | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "config.settings", "LOG_LEVEL": "ERROR"},
+                | {"DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "config.settings", "LOG_LEVEL": "ERROR"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -1,6 +1,7 @@
 """A worker killed with -9 in the middle of closing an invoice: one number, one set of lines, nothing lost."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 import time_machine
@@ -20,7 +21,11 @@ from tests.invoices.closing import (
     outcome,
 )
 from tests.invoices.november import NOW
+from tests.invoices.prepaid import CLOSING
 from tests.killing import Gate, Workers, killed_at, wait_for_waiting
+
+# A few minutes before November's grace time is over.
+BEHIND = CLOSING - timedelta(minutes=5)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -101,7 +106,9 @@ def test_two_worker_processes_close_and_recalculate_at_once(customers: list[Cust
     sweep = "from invoices import tasks; tasks.sweep()"
     with transaction.atomic():
         Customer.objects.select_for_update().get(pk=customers[0].pk)
-        started = [workers.start(code, clock=AFTER) for code in (CLOSE, sweep, CLOSE, sweep)]
+        # One of each is minutes behind: it sees bills that are not to be final yet.
+        clocks = (AFTER, AFTER, BEHIND, BEHIND)
+        started = [workers.start(code, clock=at) for code, at in zip((CLOSE, sweep, CLOSE, sweep), clocks, strict=True)]
         wait_for_waiting(4)
     assert [worker.end() for worker in started] == [0] * 4
     tasks.close_periods()
