@@ -26,7 +26,7 @@ def credit_note_paper(note: CreditNote) -> Paper:
         buyer=buyer_party(addressee, "Credited to"),
         facts=list(_facts(note)),
         headline=f"{format_money(note.total, currency)} credited",
-        opening=[f"Reason: {note.reason}"],
+        opening=f"Reason: {note.reason}".splitlines(),
         tables=[Table(COLUMNS, lines)] if lines else [],
         sums=list(_sums(note)),
         notes=[text for text in [addressee.note] if text],

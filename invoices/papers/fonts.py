@@ -66,8 +66,6 @@ def clean(text: str) -> str:
 
 
 def _seen(char: str) -> str:
-    if char == "\n":
-        return char
     category = unicodedata.category(char)
     if category in ("Zs", "Zl", "Zp", "Cc"):
         return " "
@@ -80,7 +78,7 @@ def printable(text: str) -> tuple[str, set[str]]:
         return text, set()
     kept: list[str] = []
     missing: set[str] = set()
-    for has_glyph, run in groupby(clean(text), lambda char: char == "\n" or REGULAR.glyph(char) is not None):
+    for has_glyph, run in groupby(clean(text), lambda char: REGULAR.glyph(char) is not None):
         chars = list(run)
         kept += chars if has_glyph else [MISSING]
         missing.update(() if has_glyph else chars)
@@ -102,10 +100,6 @@ def runs_of(text: str, chain: Chain) -> Iterator[tuple[str, str]]:
 def wrapped(text: str, chain: Chain, size: int, width: Any) -> list[str]:
     """Printable text in lines of at most `width` points: broken at blanks and beside East Asian letters, and inside a
     word where that alone is too long."""
-    return [line for paragraph in text.split("\n") for line in _wrapped(paragraph, chain, size, width)]
-
-
-def _wrapped(text: str, chain: Chain, size: int, width: Any) -> list[str]:
     lines: list[str] = []
     line, used = "", 0
     for word in _words(text):

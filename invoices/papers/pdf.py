@@ -28,9 +28,11 @@ GAP = 12
 INDENT = 10
 SUMS_AT = LEFT + 210
 FACT_WIDTH = 74
+# Of an address, and of the foot.
+MOST_LINES = 8
 # A figure that is wider than this goes on below.
 WIDEST_FIGURE = 150
-LABEL_WIDTH = 118
+LABEL_WIDTH = 150
 
 # Streams as they are, not as text of a fourth more.
 rl_config.useA85 = 0
@@ -89,14 +91,16 @@ class _Layout:
         self.missing: set[str] = set()
         self.done: list[list[_Mark]] = [[]]
         self.y: Any = TOP
-        self.foot = [line for text in paper.footer for line in self._lines(text, REGULAR, TINY, RIGHT - LEFT)]
+        self.foot = [line for text in _few(paper.footer) for line in self._lines(text, REGULAR, TINY, RIGHT - LEFT)]
         self.end = HEIGHT - BOTTOM - leading(TINY) * len(self.foot)
 
     def pages(self) -> list[list[_Mark]]:
         self._head()
-        for table in self.paper.tables:
-            self._table(table)
-        self._sums(self.paper.sums)
+        sums = self._sums(self.paper.sums)
+        last = len(self.paper.tables) - 1
+        for index, table in enumerate(self.paper.tables):
+            self._table(table, sums if index == last else [])
+        self._flow(sums)
         self._notes(self.paper.notes)
         if self.missing:
             self._notes([missing_words(self.missing)])
@@ -121,7 +125,7 @@ class _Layout:
 
     def _flow(self, rows: Sequence[_Row]) -> None:
         """Places rows on this page, or all of them on the next one, or from here on where a page is too short."""
-        height = sum(row.height for row in rows)
+        height = _height(rows)
         if self._room() < height <= self.end - TOP:
             self._next_page()
         for row in rows:
@@ -173,7 +177,7 @@ class _Layout:
         width = (RIGHT if x == MIDDLE else MIDDLE - GAP) - x
         row = self._text(party.label, x, width, size=SMALL, colour=SOFT) if party.label else _Row()
         row = _below(row, self._text(party.name, x, width, chain=BOLD))
-        for line in party.lines:
+        for line in _few(party.lines):
             row = _below(row, self._text(line, x, width, colour=SOFT))
         return row
 
@@ -187,7 +191,8 @@ class _Layout:
 
     # --- Tables ---
 
-    def _table(self, table: Table) -> None:
+    def _table(self, table: Table, sums: Sequence[_Row]) -> None:
+        """A table; its last line is on the page of the sums, where these follow it."""
         if table.title:
             self._flow([self._text(table.title, LEFT, RIGHT - LEFT, chain=BOLD), _Row(4)])
         if not table.lines:
@@ -196,22 +201,31 @@ class _Layout:
         shape = self._shape(table)
         heading = self._heading(shape)
         blocks = [self._block(line, shape) for line in table.lines]
-        self._begin(heading, blocks[0])
-        for line, block in zip(table.lines, blocks, strict=True):
-            self._place(line, block, shape, heading)
+        follows = [_Row(GAP), *sums] if sums else []
+        for number, (line, block) in enumerate(zip(table.lines, blocks, strict=True), start=1):
+            behind = follows if number == len(blocks) else []
+            self._place(line, block, shape, heading, behind, is_first=number == 1)
         self._put([_Row(GAP)])
 
-    def _begin(self, heading: _Row, first: Sequence[_Row]) -> None:
-        """The heading, where the first line follows it on the same page."""
-        needed = heading.height + sum(row.height for row in first)
-        if self._room() < min(needed, self.end - TOP) and self.y > TOP:
+    def _place(
+        self,
+        line: Line,
+        block: Sequence[_Row],
+        shape: _Shape,
+        heading: _Row,
+        follows: Sequence[_Row],
+        *,
+        is_first: bool,
+    ) -> None:
+        """A line on this page, with the heading before the first one; or on the next page, where it is not torn there,
+        nor away from what `follows`."""
+        above = heading.height if is_first else 0
+        height, most = _height(block), self.end - TOP - heading.height
+        needed = height + _height(follows) if height + _height(follows) <= most else height
+        if self._room() - above < needed <= most:
             self._next_page()
-        self._put([heading])
-
-    def _place(self, line: Line, block: Sequence[_Row], shape: _Shape, heading: _Row) -> None:
-        height = sum(row.height for row in block)
-        if self._room() < height <= self.end - TOP - heading.height:
-            self._next_page()
+            above = heading.height
+        if above:
             self._put([heading])
         for row in block:
             if row.height > self._room():
@@ -284,12 +298,11 @@ class _Layout:
 
     # --- Below the tables ---
 
-    def _sums(self, sums: Sequence[Sum]) -> None:
+    def _sums(self, sums: Sequence[Sum]) -> list[_Row]:
         if not sums:
-            return
+            return []
         widest = max(width_of(printable(one.amount)[0], BOLD, BODY + 1) for one in sums)
-        rows = [self._sum(one, min(widest, WIDEST_FIGURE)) for one in sums]
-        self._flow([*rows, _Row(GAP)])
+        return [*(self._sum(one, min(widest, WIDEST_FIGURE)) for one in sums), _Row(GAP)]
 
     def _sum(self, one: Sum, widest: Any) -> _Row:
         top = 6 if one.is_strong else 2
@@ -325,6 +338,11 @@ class _Layout:
         page.append(_Text(RIGHT - width_of(where, REGULAR, TINY), y, where, REGULAR, TINY, SOFT))
 
 
+def _few(lines: Sequence[str]) -> list[str]:
+    """As many lines as there is room for; further ones go on in the last one."""
+    return list(lines) if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], ", ".join(lines[MOST_LINES - 1 :])]
+
+
 def leading(size: int) -> int:
     """From one line of text to the next."""
     return size * 4 // 3 + 1
@@ -337,6 +355,10 @@ def missing_words(missing: set[str]) -> str:
         f"[?] stands for letters that this file has no font for ({', '.join(named[:8])}{more}). "
         "They are complete on the page of this document and in its CSV file."
     )
+
+
+def _height(rows: Sequence[_Row]) -> Any:
+    return sum(row.height for row in rows)
 
 
 def _moved(mark: _Mark, down: Any) -> _Mark:

@@ -131,10 +131,28 @@ class TestPages:
         found = [word.text for page in pages for word in page]
         assert [found.count(f"Item {number}.") for number in range(count)] == [1] * count
         assert found.count("Total") == 1
+        last = next(page for page in pages if "Total" in [word.text for word in page])
+        assert f"Item {count - 1}." in [word.text for word in last], "the sums do not stand alone"
+        assert "Quantity" in [word.text for word in last]
         for page in pages:
             foot = next(word.y for word in page if word.text == "IBAN DE02")
             assert all(word.y > foot for word in page if word.text != "IBAN DE02" and word.size > 7)
             assert all(word.y > 0 for word in page)
+
+    @pytest.mark.parametrize("count", range(30, 45))
+    def test_one_line_with_many_sums(self, count: int) -> None:
+        many = [Sum(f"Paid {number}.", "-$1.00") for number in range(count)]
+        pages = words(pdf_of(paper(Line(("Item.", "", "$1.00")), sums=many)))
+        found = [word.text for page in pages for word in page]
+        assert [found.count(f"Paid {number}.") for number in range(count)] == [1] * count
+        assert found.count("Quantity") == found.count("Item.") == 1
+
+    def test_addresses_and_feet_of_very_many_lines(self) -> None:
+        lines = [f"L{number}." for number in range(150)]
+        whole = paper(CALLS, seller=Party("S", lines), buyer=Party("B", lines), footer=lines)
+        pages = words(pdf_of(whole))
+        assert all(0 < word.y < 800 for page in pages for word in page)
+        assert text(pdf_of(whole)).count("L149.") == 2 + len(pages)
 
     def test_a_thousand_lines(self) -> None:
         lines = [Line((f"Item {number}.", f"{number} calls", f"${number}.00")) for number in range(1000)]
@@ -195,6 +213,7 @@ class TestLetters:
 
     def test_signs_that_are_never_seen_are_left_out(self) -> None:
         assert printable("A\u200bc\u202eme\u00ad\ufeff\tInc\x00.") == ("Acme Inc .", set())
+        assert printable("one\ntwo") == ("one two", set())
         assert printable("e\u0301") == ("é", set())
 
 
@@ -211,7 +230,6 @@ class TestWrapping:
         lines = wrapped("a" * 50, REGULAR, 9, width_of("a" * 20, REGULAR, 9))
         assert [len(line) for line in lines] == [20, 20, 10]
 
-    def test_at_line_ends_and_of_nothing(self) -> None:
-        assert wrapped("one\ntwo", REGULAR, 9, 500) == ["one", "two"]
+    def test_of_next_to_nothing(self) -> None:
         assert wrapped("", REGULAR, 9, 500) == [""]
         assert wrapped("W", REGULAR, 9, 1) == ["W"]
