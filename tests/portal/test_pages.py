@@ -20,6 +20,8 @@ PAGES = [
     "/usage/?group=source",
     "/usage/?meter=Nope",
     "/invoices/",
+    "/statement/",
+    "/statement/?currency=Nope",
     "/invoices/{pk}/",
     "/no-such-page/",
 ]
