@@ -121,11 +121,12 @@ class MemoryQueue:
             self._flushing += 1
             self.changed.notify_all()
             try:
-                return self.changed.wait_for(lambda: self._settled() >= mark, seconds)
+                return self.changed.wait_for(lambda: self.settled() >= mark, seconds)
             finally:
                 self._flushing -= 1
 
-    def _settled(self) -> int:
+    def settled(self) -> int:
+        """How many of all that were put are settled, in their order."""
         return self._before_flight if self._in_flight else self._left
 
     def close(self) -> None:
