@@ -89,7 +89,7 @@ def _of_year(
             CHECK, f"{words}: no document has the number {numbers}"[:500], None, None, "no gap", numbers[:120]
         )
     if len(gaps) > MOST_GAPS:
-        more = f"{len(gaps) - MOST_GAPS:,} more gaps"
+        more = f"more gaps: {len(gaps) - MOST_GAPS:,}"
         yield Finding(CHECK, f"{words}: {more}", None, None, "no gap", more)
 
 
