@@ -93,14 +93,15 @@ class _Reading:
                 filters[counted.meter.pk] = [rate.where for rate in rates if rate.where]
         self.is_apart = any(filters.values())
         self.at = {window: index for index, window in enumerate(windows_)}
-        # A value that holds is on a live bill until it was computed.
-        until = invoice.computed_at if invoice.is_live else None
+        # A value that holds is on a live bill until it was computed; in a period that is over, to its end at least.
+        over = [about.of.period_end for about, _ in wanted if about.of.status != Invoice.Status.OPEN]
+        until = max([(invoice.computed_at if invoice.is_live else None) or now, *over])
         self.usage: Usage = read_usage(
             invoice.customer,
             list(meters.values()),
             list(windows_),
             filters={pk: some for pk, some in filters.items() if some},
-            until=until or now,
+            until=until,
         )
 
     def is_used(self, counted: Counted) -> bool:

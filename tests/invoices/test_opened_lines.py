@@ -129,6 +129,17 @@ class TestDays:
         assert sum(day.quantity for day in one.days) == one.line.quantity == 7 * 52
         assert one.days_notes == []
 
+    def test_a_clock_that_was_put_back_takes_no_day_away(self, clock: time_machine.Traveller) -> None:
+        meter = make_meter("Seats", aggregation="time_weighted_sum", time_unit="day", unit="seat-days")
+        customer = make_customer("acme")
+        put_on(customer, make_plan("Basic", {meter: ONE_EACH}), date(2026, 9, 1))
+        send("acme", "Seats", 2, time=at(9, 1))
+        work_at(clock, at(10, 3))
+        clock.move_to(at(9, 20))
+        one = opened(customer.invoices.get(number="2026-0001"))
+        assert (one.line.quantity, one.days_notes) == (59, [])
+        assert (sum(day.quantity for day in one.days), len(one.days)) == (59, 30)
+
     def test_usage_dated_ahead_has_its_day(self, clock: time_machine.Traveller) -> None:
         customer = make_customer("acme")
         put_on(customer, make_plan("Basic", {make_meter(): ONE_EACH}), date(2026, 9, 1))
