@@ -12,6 +12,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from invoices.models import BillingPolicy, Invoice, PlanPolicy
+from invoices.papers.parties import seller_party
+from invoices.seller import Seller, seller_now
 from meters.models import Customer
 from pricing.models import Plan
 from tests.factories import live_invoice, make_customer, run_sweep, send
@@ -65,6 +67,19 @@ class TestThePolicy:
         assert "Saved. The next invoice is INV-2026-00001." in text(saved)
         policy = BillingPolicy.objects.get()
         assert (policy.payment_days, policy.grace_hours, policy.needs_approval) == (30, None, False)
+
+    def test_says_who_sends_invoices(self, staff: Client) -> None:
+        seller = {
+            "seller_name": "Sellers GmbH", "seller_address": "Hauptstr. 1\r\n10115 Berlin", "seller_tax_id": "DE1",
+            "paper_footer": "IBAN DE02",
+        }  # fmt: skip
+        staff.post(POLICY, FORM | seller)
+        assert seller_now() == Seller("Sellers GmbH", "Hauptstr. 1\r\n10115 Berlin", "DE1", "IBAN DE02")
+        assert seller_party(seller_now()).lines == ["Hauptstr. 1", "10115 Berlin", "Tax ID DE1"]
+        refused = staff.post(POLICY, FORM | {"paper_footer": "x" * 501})
+        assert "at most 500 characters" in text(refused)
+        staff.post(POLICY, FORM)
+        assert seller_now() == Seller("AwesomeIntegration")
 
     def test_numbers_can_be_tried(self, staff: Client) -> None:
         tried = staff.post(POLICY, FORM | {"_preview": "1"})
