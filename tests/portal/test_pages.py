@@ -23,6 +23,7 @@ PAGES = [
     "/statement/",
     "/statement/?currency=Nope",
     "/invoices/{pk}/",
+    "/invoices/{pk}/lines/1/",
     "/no-such-page/",
 ]
 
