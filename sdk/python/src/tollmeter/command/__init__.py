@@ -21,7 +21,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for module in (send, tail, usage, import_csv):
         name = module.__name__.rpartition(".")[2].replace("_", "-")
         summary = (module.__doc__ or "").partition("\n")[0]
-        command = commands.add_parser(name, parents=[server], help=summary, description=summary)
+        command = commands.add_parser(
+            name,
+            parents=[server],
+            help=summary,
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     options = parser.parse_args(arguments)
