@@ -133,7 +133,7 @@ class TestLateUsage:
             assert [one.number for one in made] in ([], ["2026-0004"])
 
         rerate = f"from invoices import services; services.rerate({acme.pk})"
-        assert workers.killed_everywhere(rerate, check, step=2, clock=NOW) > 10
+        assert workers.killed_everywhere(rerate, check, step=4, clock=NOW) > 4
         run_sweep()
         made = Invoice.objects.get(is_correction=True)
         assert (made.number, made.total, made.lines.count()) == ("2026-0004", 5, 1)
@@ -153,7 +153,7 @@ class TestOpening:
             taken_in = new.onboarded_at is not None
             assert new.assignments.count() == new.invoices.count() == int(taken_in)
 
-        assert workers.killed_everywhere(SWEEP, check, step=2, clock=NOW) > 10
+        assert workers.killed_everywhere(SWEEP, check, step=4, clock=NOW) > 4
         assert (new.assignments.count(), new.invoices.count()) == (1, 1)
 
     def test_killed_while_it_opens_the_next_month(
