@@ -125,7 +125,9 @@ def test_import_says_what_was_rejected_and_stops_at_a_wrong_key(
 ) -> None:
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0).isoformat()
     file = tmp_path / "few.csv"
-    file.write_text(f"id,customer,meter,time,value\na,acme,ApiCalls,{now},1\nb,acme,NoMeter,{now},2\nc,acme,ApiCalls,{now},x\n")
+    file.write_text(
+        f"id,customer,meter,time,value\na,acme,ApiCalls,{now},1\nb,acme,NoMeter,{now},2\nc,acme,ApiCalls,{now},x\n"
+    )
     command = ("tollmeter", "import-csv", str(file), "--utc")
     wrong = package.run(*command, **server.to_reach_it() | {"TOLLMETER_API_KEY": "wrong"})
     assert wrong.returncode == 1
