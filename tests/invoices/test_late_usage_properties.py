@@ -19,6 +19,7 @@ from meters.models import Customer, Meter
 from pricing.promotions import apply_promotion, save_promotion
 from pricing.taxes import save_tax_rate
 from tests.factories import make_customer, make_meter, put_on, run_sweep, send
+from tests.invoices.books import audit, findings
 from tests.invoices.late import at, policy, sums, unvoid, void
 from tests.invoices.plans import ONE_EACH, fee, plan_with
 
@@ -194,6 +195,9 @@ class TestAnyOrder(TestCase):
             assert not Correction.objects.filter(invoice__customer=ontime).exists()
             check_steps(acme)
             check_that_nothing_moves(acme)
+            # Usage without a plan or a price is nobody's fault here.
+            checks = ["amounts", "corrections", "totals", "ledger", "settlement", "numbers"]
+            assert findings(audit(checks=checks)) == []
 
 
 def check_steps(customer: Customer) -> None:
