@@ -296,37 +296,37 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout"
 CELERY_BEAT_SCHEDULER = "config.beat:SteadyScheduler"
 CELERY_BEAT_SCHEDULE = {
     # The sweep finds whatever no message came for. `expires` keeps ticks from piling up without a worker.
-    "sweep": {"task": "invoices.tasks.sweep", "schedule": 2.0, "options": {"expires": 4}},
-    "close-periods": {"task": "invoices.tasks.close_periods", "schedule": 10.0, "options": {"expires": 20}},
+    "sweep": {"task": "invoices.tasks.bills.sweep", "schedule": 2.0, "options": {"expires": 4}},
+    "close-periods": {"task": "invoices.tasks.bills.close_periods", "schedule": 10.0, "options": {"expires": 20}},
     "continue-backtests": {
-        "task": "invoices.backtest_tasks.continue_backtests",
+        "task": "invoices.tasks.backtests.continue_backtests",
         "schedule": 10.0,
         "options": {"expires": 20},
     },
     # Once a night: the task asks the rows whether it is time.
-    "keep-audits": {"task": "invoices.audit_tasks.keep_audits", "schedule": 60.0, "options": {"expires": 120}},
+    "keep-audits": {"task": "invoices.tasks.audits.keep_audits", "schedule": 60.0, "options": {"expires": 120}},
     "continue-exports": {
-        "task": "invoices.export_tasks.continue_exports",
+        "task": "invoices.tasks.exports.continue_exports",
         "schedule": 10.0,
         "options": {"expires": 20},
     },
     "forget-old-exports": {
-        "task": "invoices.export_tasks.forget_old_exports",
+        "task": "invoices.tasks.exports.forget_old_exports",
         "schedule": crontab(minute=47, hour="3"),
     },
     "follow-credits": {
-        "task": "invoices.credit_tasks.follow_credits",
+        "task": "invoices.tasks.prepaid.follow_credits",
         "schedule": 60.0,
         "options": {"expires": 120},
     },
     "send-webhooks": {
-        "task": "invoices.webhook_tasks.send_webhooks",
+        "task": "invoices.tasks.webhooks.send_webhooks",
         "schedule": 2.0,
         "options": {"expires": 4},
     },
-    "send-mails": {"task": "invoices.mail_tasks.send_mails", "schedule": 5.0, "options": {"expires": 10}},
+    "send-mails": {"task": "invoices.tasks.mails.send_mails", "schedule": 5.0, "options": {"expires": 10}},
     "forget-old-webhooks": {
-        "task": "invoices.webhook_tasks.forget_old_webhooks",
+        "task": "invoices.tasks.webhooks.forget_old_webhooks",
         "schedule": crontab(minute=37, hour="3"),
     },
     "forget-old-refusals": {"task": "meters.tasks.forget_old_refusals", "schedule": crontab(minute=27, hour="3")},

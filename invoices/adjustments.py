@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from django.db.models import F, Q, Sum
 
-from invoices.corrections import promotion_key
+from invoices.late.corrections import promotion_key
 from invoices.models import Correction, Invoice, InvoiceLine
 from invoices.pricing_of import priced_version
 from invoices.subjects import Subject, trial_ends

@@ -60,25 +60,25 @@ def _assignment_saved(instance: Any, **_: Any) -> None:
 
 
 def _version_going(instance: Any, **_: Any) -> None:
-    from invoices.backtest import hold_backtests
+    from invoices.backtests.backtest import hold_backtests
 
     hold_backtests(instance)
 
 
 def _look_at_alerts(bills: Any, now: Any, **_: Any) -> None:
-    from invoices.watching import look_at
+    from invoices.alerting.watching import look_at
 
     look_at(bills, now)
 
 
 def _draw_credits(invoice: Any, now: Any, **_: Any) -> None:
-    from invoices.credits import draw_credits
+    from invoices.prepaid.credits import draw_credits
 
     draw_credits(invoice, now)
 
 
 def _give_credits_back(invoice: Any, now: Any, **_: Any) -> None:
-    from invoices.credits import give_back
+    from invoices.prepaid.credits import give_back
 
     give_back(invoice, now)
 
@@ -140,7 +140,7 @@ def _tax_rates_of_customer_changed(instance: Any, action: str, reverse: bool, pk
 
 
 def _carry_corrections_anew(invoice: Any, **_: Any) -> None:
-    from invoices.rerating import follow_void
+    from invoices.late.rerating import follow_void
 
     follow_void(invoice)
 

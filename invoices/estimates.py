@@ -7,8 +7,8 @@ from decimal import ROUND_CEILING, Context, Decimal
 
 from invoices.adjustments import subject_of
 from invoices.computing import LineUsage, Priced, filters_of, priced_lines, product_items
-from invoices.corrections import correction_lines
 from invoices.drafting import Draft, ItemUsage, draft, with_corrections
+from invoices.late.corrections import correction_lines
 from invoices.models import Invoice
 from invoices.pricing_of import priced_version
 from invoices.subjects import Subject, frames_of, terms_of

@@ -45,7 +45,7 @@ def _final(invoice: Any, now: Any, **_: Any) -> None:
 
 
 def _final_and_settled(invoice: Any, now: Any, **_: Any) -> None:
-    from invoices.mail_reasons import invoice_is_final
+    from invoices.mailing.reasons import invoice_is_final
     from invoices.webhooks.telling import final_invoice_is_settled
 
     final_invoice_is_settled(invoice)

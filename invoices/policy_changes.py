@@ -9,9 +9,9 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from invoices.late.rerating import carry_anew
 from invoices.models import BillingPolicy, CreditNote, Invoice, NumberSeries, PlanPolicy
 from invoices.numbering import NumberFormatError, check_pattern, formatted
-from invoices.rerating import carry_anew
 from pricing.inputs import check_row, known, number
 from pricing.models import Plan
 

@@ -15,8 +15,8 @@ from django.db import connection, router
 
 from invoices.adjustments import subjects_of
 from invoices.computing import Computed, compute
-from invoices.corrections import correction_lines
 from invoices.drafting import Draft, with_corrections
+from invoices.late.corrections import correction_lines
 from invoices.models import Invoice, InvoiceLine
 from invoices.recalculating_sql import STORE_TOTALS
 from invoices.signals import lines_changed, recalculated

@@ -12,19 +12,19 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from invoices import rerating
 from invoices.addressee import addressee_of
-from invoices.at_once import open_correction, take_back
-from invoices.corrections import Pending, tell_corrected, waiting_for_no_invoice
 from invoices.due import stale
-from invoices.final_terms import terms_to_keep
+from invoices.late import rerating
+from invoices.late.at_once import open_correction, take_back
+from invoices.late.corrections import Pending, tell_corrected, waiting_for_no_invoice
+from invoices.late.final_terms import terms_to_keep
 from invoices.locking import PARTS, lock_customer, lock_customers_of, lock_invoice, lock_live
 from invoices.models import Invoice, InvoiceEvent
 from invoices.numbering import next_number
 from invoices.policy import due_date, grace_time, needs_approval
 from invoices.recalculating import mark_others_stale, rewrite
 from invoices.seller import seller_to_keep
-from invoices.settlement import refresh
+from invoices.settling.settlement import refresh
 from invoices.signals import finalized
 from meters.cycles import period_at
 from meters.models import Customer

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from invoices.models import Invoice
-from invoices.settlement import is_overdue
+from invoices.settling.settlement import is_overdue
 from meters.words import day_words
 
 

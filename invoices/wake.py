@@ -31,7 +31,7 @@ def _redis() -> "redis.Redis":
 
 def wake(**_: Any) -> None:
     """Sends a sweep to the workers, unless one waits already. Never fails and never waits long."""
-    from invoices.tasks import sweep
+    from invoices.tasks.bills import sweep
 
     global _paused_until
     if time.monotonic() < _paused_until:
@@ -56,7 +56,7 @@ def wake_backtest(backtest_id: int) -> None:
     """Sends a backtest to the workers once it is committed. Never fails; the beat finds what no message told."""
 
     def send() -> None:
-        from invoices import backtest_tasks
+        from invoices.tasks import backtests as backtest_tasks
 
         try:
             backtest_tasks.send(backtest_id)
@@ -70,7 +70,7 @@ def wake_audit(run_id: int) -> None:
     """Sends an audit to the workers once it is committed. Never fails; the beat finds what no message told."""
 
     def send() -> None:
-        from invoices import audit_tasks
+        from invoices.tasks import audits as audit_tasks
 
         try:
             audit_tasks.send(run_id)
@@ -84,7 +84,7 @@ def wake_export(export_id: int) -> None:
     """Sends an export to the workers once it is committed. Never fails; the beat finds what no message told."""
 
     def send() -> None:
-        from invoices import export_tasks
+        from invoices.tasks import exports as export_tasks
 
         try:
             export_tasks.send(export_id)

@@ -7,7 +7,7 @@ class PortalConfig(AppConfig):
     name = "portal"
 
     def ready(self) -> None:
-        from invoices.recipients import add_source
+        from invoices.mailing.recipients import add_source
         from portal.access import member_addresses
 
         add_source(member_addresses)

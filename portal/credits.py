@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from invoices.credit_balances import Balance, credits_of
-from invoices.credit_words import items_words
+from invoices.prepaid.balances import Balance, credits_of
+from invoices.prepaid.words import items_words
 from meters.models import Customer
 from portal.lines import Money, combined
 

@@ -15,10 +15,10 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from invoices import due, services
-from invoices.credits import grant_credits
 from invoices.models import Invoice
 from invoices.policy import grace_time
 from invoices.policy_changes import set_billing_policy
+from invoices.prepaid.credits import grant_credits
 from meters import partitions
 from meters.customers import create_customer
 from meters.decoding import EventIn

@@ -6,9 +6,19 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from invoices.drafting import DraftLine
-from invoices.explained import TAXES, facts_of, is_usage, notes_of, opens, parts_of, rate_text_of, rows_of, steps_of
+from invoices.lines.explained import (
+    TAXES,
+    facts_of,
+    is_usage,
+    notes_of,
+    opens,
+    parts_of,
+    rate_text_of,
+    rows_of,
+    steps_of,
+)
+from invoices.lines.opened import OpenedLine
 from invoices.models import InvoiceLine
-from invoices.opened_lines import OpenedLine
 from pricing.explain import Row
 from pricing.money import total_of
 from pricing.rates import Step, StepKind

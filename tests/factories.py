@@ -8,8 +8,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from invoices import tasks
 from invoices.models import Invoice
+from invoices.tasks import bills
 from meters.customers import create_customer
 from meters.decoding import EventIn
 from meters.events import Recorded, record_events
@@ -74,8 +74,8 @@ def send(customer: str, meter: str, value: Any = 1, *, now: datetime | None = No
 
 def run_sweep() -> None:
     """What a worker does at each tick."""
-    tasks.sweep()
-    tasks.close_periods()
+    bills.sweep()
+    bills.close_periods()
 
 
 def live_invoice(customer: Customer) -> Invoice:

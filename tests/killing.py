@@ -48,7 +48,7 @@ def load_everything() -> None:
 
     app.loader.import_default_modules()
     app.finalize()
-    for name in ("going_out", "webhooks.telling", "mail_reasons", "credits", "backtest", "webhook_tasks", "mail_tasks"):
+    for name in ("going_out", "webhooks.telling", "mailing.reasons", "prepaid.credits", "backtests.backtest"):
         import_module(f"invoices.{name}")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from invoices.alerts import MOST_RECIPIENTS, NEEDS, change_alert, create_alert, new_alert
+from invoices.alerting.alerts import MOST_RECIPIENTS, NEEDS, change_alert, create_alert, new_alert
 from invoices.models import Alert
 from meters.admin.fields import NumberField
 from meters.models import Customer

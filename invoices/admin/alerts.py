@@ -15,10 +15,10 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from invoices.admin.alert_form import KINDS, AlertForm, TestMailForm
-from invoices.alert_preview import BillStanding, alert_then, mail_of, standings
-from invoices.alert_words import reached_words, threshold_words, watched_words
-from invoices.alerts import change_alert, remove_alert
-from invoices.mails import queue_test
+from invoices.alerting.alerts import change_alert, remove_alert
+from invoices.alerting.preview import BillStanding, alert_then, mail_of, standings
+from invoices.alerting.words import reached_words, threshold_words, watched_words
+from invoices.mailing.mails import queue_test
 from invoices.models import Alert, AlertFiring, MailSetting
 from meters.admin.base import ModelAdmin, ReadOnly, add_errors, chip, instant, link, messages_of, require
 from meters.models import Customer

@@ -11,7 +11,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from invoices.admin.backtest_panel import status_chip
-from invoices.backtest_reports import ORDERS, absorbed_by, changes_of, distribution_of, percent_text
+from invoices.backtests.reports import ORDERS, absorbed_by, changes_of, distribution_of, percent_text
 from invoices.models import Backtest
 from meters.charts import Chart, Series, Slot, bar_chart, short_number
 from pricing.money import format_money, format_quantity, total_of

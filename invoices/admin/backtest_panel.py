@@ -8,7 +8,7 @@ from django import forms
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from invoices.backtest import DEFAULT_PERIODS, MOST_PERIODS
+from invoices.backtests.backtest import DEFAULT_PERIODS, MOST_PERIODS
 from invoices.models import Backtest
 from meters.admin.base import chip, instant
 from pricing.models import Plan, PlanVersion

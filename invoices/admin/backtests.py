@@ -13,8 +13,8 @@ from django.utils.safestring import SafeString
 
 from invoices.admin.backtest_page import result_of
 from invoices.admin.backtest_panel import BacktestForm, may_see, may_start, outcome_words, status_chip
-from invoices.backtest import start_backtest
-from invoices.backtest_reports import csv_rows
+from invoices.backtests.backtest import start_backtest
+from invoices.backtests.reports import csv_rows
 from invoices.models import Backtest
 from invoices.wake import wake_backtest
 from meters.admin.base import ModelAdmin, ReadOnly, instant, link, messages_of, require

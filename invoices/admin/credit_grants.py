@@ -16,11 +16,11 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from invoices.admin.credit_panel import ledger_rows
-from invoices.credit_balances import with_left
-from invoices.credit_rules import drop_credit_rule, set_credit_rule
-from invoices.credit_words import items_words, state_of
-from invoices.credits import grant_credits, void_grant
 from invoices.models import CreditGrant, CreditRule, Invoice
+from invoices.prepaid.balances import with_left
+from invoices.prepaid.credits import grant_credits, void_grant
+from invoices.prepaid.rules import drop_credit_rule, set_credit_rule
+from invoices.prepaid.words import items_words, state_of
 from meters.admin.base import ModelAdmin, ReadOnly, chip, instant, link, require
 from meters.models import Customer
 from meters.periods import local_date, local_midnight

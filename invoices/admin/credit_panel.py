@@ -8,9 +8,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from invoices.credit_balances import balances_of, drawn_of, previews_of, with_left
-from invoices.credit_words import entry_words, items_words, signed, state_of
 from invoices.models import CreditEntry, CreditGrant, CreditRule, Invoice
+from invoices.prepaid.balances import balances_of, drawn_of, previews_of, with_left
+from invoices.prepaid.words import entry_words, items_words, signed, state_of
 from meters.admin.base import chip, instant
 from meters.models import Customer
 from pricing.money import format_money

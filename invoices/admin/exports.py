@@ -14,9 +14,9 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from invoices import export_files
-from invoices.export_rows import account_zone, month_span
-from invoices.exports import start_export
+from invoices.exporting import files as export_files
+from invoices.exporting.exports import start_export
+from invoices.exporting.rows import account_zone, month_span
 from invoices.models import Export
 from invoices.wake import wake_export
 from meters.admin.base import ModelAdmin, ReadOnly, chip, instant, messages_of, require

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from invoices.admin.corrections_panel import MadeUp, Row, correction_rows, made_up_for
-from invoices.explained import CORRECTIONS, TAXES, facts_of, is_usage, notes_of, opens
+from invoices.lines.explained import CORRECTIONS, TAXES, facts_of, is_usage, notes_of, opens
+from invoices.lines.opened import OpenedLine, open_lines
 from invoices.models import Invoice, InvoiceEvent, InvoiceLine
-from invoices.opened_lines import OpenedLine, open_lines
 from meters.admin.base import instant
 from pricing.explain import Row as StepRow
 from pricing.money import format_money, format_quantity

@@ -22,7 +22,7 @@ from invoices.admin.settling_forms import FORMS
 from invoices.due import lacks_approval, overtaken
 from invoices.models import Invoice, InvoiceLine
 from invoices.services import recalculate
-from invoices.settlement import local_day
+from invoices.settling.settlement import local_day
 from invoices.states import money_state
 from meters.admin.base import ModelAdmin, ReadOnly, chip, instant, link, require
 from meters.periods import next_month

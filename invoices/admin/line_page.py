@@ -9,10 +9,10 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils import timezone
 
-from invoices.line_events import csv_rows, file_name
-from invoices.line_pages import line_page
+from invoices.lines.events import csv_rows, file_name
+from invoices.lines.opened import open_line
+from invoices.lines.pages import line_page
 from invoices.models import Invoice
-from invoices.opened_lines import open_line
 from meters.admin.base import ModelAdmin, require
 
 if TYPE_CHECKING:

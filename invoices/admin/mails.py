@@ -15,8 +15,8 @@ from django.shortcuts import get_object_or_404
 from django.urls import path
 from django.utils.safestring import SafeString
 
-from invoices.mail_preview import preview_of
-from invoices.mails import rendered, send_again, setting_of
+from invoices.mailing.mails import rendered, send_again, setting_of
+from invoices.mailing.preview import preview_of
 from invoices.models import Mail, MailSetting
 from meters.admin.base import KeepsRows, ModelAdmin, ReadOnly, chip, instant, require
 

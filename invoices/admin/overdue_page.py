@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from invoices.models import Invoice
-from invoices.settlement import days_over, local_day, overdue
+from invoices.settling.settlement import days_over, local_day, overdue
 from meters.admin.base import require
 from meters.words import day_words
 from pricing.admin.form_page import list_crumb

@@ -21,9 +21,9 @@ from django.utils import timezone
 from invoices.admin.settling_forms import FORMS, CreditForm, SettlingForm
 from invoices.locking import lock_invoice
 from invoices.models import CreditNote, Invoice, Payment
-from invoices.settlement import days_over, is_overdue, local_day
+from invoices.settling.settlement import days_over, is_overdue, local_day
+from invoices.settling.voiding import check_reissue
 from invoices.states import MoneyState, money_state
-from invoices.voiding import check_reissue
 from meters.admin.base import add_errors, instant, require
 from meters.words import day_words, period_words
 from pricing.admin.form_page import change_url, list_crumb, row_crumb

@@ -8,10 +8,10 @@ from typing import Any
 
 from django import forms
 
-from invoices import credit_notes, payments, voiding
-from invoices.credit_notes import Leftover, LineLeft
 from invoices.models import Invoice
-from invoices.settlement import local_day
+from invoices.settling import credit_notes, payments, voiding
+from invoices.settling.credit_notes import Leftover, LineLeft
+from invoices.settling.settlement import local_day
 from meters.words import day_words
 from pricing.admin.form_page import date_input
 from pricing.money import amount_text, format_money

@@ -14,7 +14,7 @@ from django.http import QueryDict
 
 from invoices.admin.price_picture import Picture, TypedQuantity, Version, pictures_of
 from invoices.computing import product_items
-from invoices.explained import parts_of, rows_of
+from invoices.lines.explained import parts_of, rows_of
 from invoices.models import InvoiceLine
 from invoices.plan_estimates import TypedUsage, UsageFault, estimate, invoice_lines
 from invoices.pricing_of import priced_version

@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.request import Request
 
-from invoices.alerts import (
+from invoices.alerting.alerts import (
     EDITABLE,
     MOST_RECIPIENTS,
     change_alert,

@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from invoices.api.backtest_examples import BACKTEST, NEW_BACKTEST, ROW, WAITING
-from invoices.backtest import DEFAULT_PERIODS, MOST_PERIODS, start_backtest
-from invoices.backtest_reports import absorbed_by, change_of, distribution_of, percent_text
+from invoices.backtests.backtest import DEFAULT_PERIODS, MOST_PERIODS, start_backtest
+from invoices.backtests.reports import absorbed_by, change_of, distribution_of, percent_text
 from invoices.models import Backtest, BacktestRow
 from invoices.wake import wake_backtest
 from meters.aggregation import plain

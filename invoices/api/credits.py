@@ -14,10 +14,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from invoices.api.credit_examples import BALANCE, CREDIT, ENTRY, NEW_CREDIT, NEW_RULE, RULE, VOIDED
-from invoices.credit_balances import balances_of, previews_of, with_left
-from invoices.credit_rules import drop_credit_rule, set_credit_rule
-from invoices.credits import grant_credits, void_grant
 from invoices.models import CreditEntry, CreditGrant, CreditRule, Invoice
+from invoices.prepaid.balances import balances_of, previews_of, with_left
+from invoices.prepaid.credits import grant_credits, void_grant
+from invoices.prepaid.rules import drop_credit_rule, set_credit_rule
 from meters.api.auth import customer_of, require_customer
 from meters.api.examples import answered, asked
 from meters.api.serializers import ByKey, NumberField, Strict

@@ -17,9 +17,9 @@ from rest_framework.utils.urls import replace_query_param
 
 from invoices.api.examples import INVOICE
 from invoices.api.opened_examples import EVENTS, EVENTS_CSV, OPENED_INVOICE
-from invoices.line_events import MARKS, STATES, LineEvent, csv_rows, events_page, file_name
+from invoices.lines.events import MARKS, STATES, LineEvent, csv_rows, events_page, file_name
+from invoices.lines.opened import LineEvents, OpenedLine, open_line, open_lines
 from invoices.models import Invoice
-from invoices.opened_lines import LineEvents, OpenedLine, open_line, open_lines
 from meters.api.auth import customer_of
 from meters.api.event_log import EVENT_FIELDS, MAX_LIMIT, event_json
 from meters.api.examples import answered

@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from invoices.addressee import addressee_of
-from invoices.explained import sentences_of
+from invoices.lines.explained import sentences_of
 from invoices.models import Invoice, InvoiceLine
 from meters.aggregation import plain
 from meters.api.auth import customer_of

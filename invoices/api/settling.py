@@ -11,7 +11,6 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from invoices import credit_notes, payments, voiding
 from invoices.api.papers import CreditNotePapers
 from invoices.api.serializers import InvoiceSerializer
 from invoices.api.settling_examples import (
@@ -26,6 +25,7 @@ from invoices.api.settling_examples import (
     WRITE_OFF,
 )
 from invoices.models import CreditNote, CreditNoteLine, Invoice, Payment
+from invoices.settling import credit_notes, payments, voiding
 from meters.api.auth import customer_of, require_customer
 from meters.api.examples import answered, asked
 from meters.api.pagination import CursorPagination

@@ -14,9 +14,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from invoices.api.statement_examples import STATEMENT
-from invoices.credit_checks import currency_of
-from invoices.running_bills import RunningBill, RunningBills, running_bills
-from invoices.statements import KINDS, ZERO, Entry, Statement, currencies_of, statement_of
+from invoices.prepaid.checks import currency_of
+from invoices.statements.running_bills import RunningBill, RunningBills, running_bills
+from invoices.statements.statement import KINDS, ZERO, Entry, Statement, currencies_of, statement_of
 from meters.aggregation import plain
 from meters.api.auth import customer_of, require_customer
 from meters.api.examples import answered

@@ -17,7 +17,7 @@ from invoices.api.serializers import InvoiceSerializer
 from invoices.api.settling import SettlingActions
 from invoices.due import overtaken
 from invoices.models import Invoice, InvoiceLine
-from invoices.settlement import overdue
+from invoices.settling.settlement import overdue
 from meters.api.auth import customer_of, require_customer
 from meters.api.examples import answered
 from meters.api.pagination import CursorPagination

@@ -19,10 +19,10 @@ from invoices.adjustments import subjects_of
 from invoices.auditing.audit_sql import ARCHIVED
 from invoices.auditing.looking import BEGINNING, Finding, Look, Seen, money_words, name_of, quantity_words
 from invoices.computing import compute
-from invoices.corrections import correction_lines, key_of
 from invoices.drafting import Draft, DraftLine, LineKind, with_corrections
-from invoices.explained import CORRECTIONS
-from invoices.final_terms import final_subject
+from invoices.late.corrections import correction_lines, key_of
+from invoices.late.final_terms import final_subject
+from invoices.lines.explained import CORRECTIONS
 from invoices.locking import PARTS
 from invoices.models import AuditFinding, Correction, Invoice, InvoiceLine
 from meters.models import UsageVersion

@@ -6,8 +6,8 @@ from decimal import Decimal
 from django.db.models import Exists, F, OuterRef, Q
 
 from invoices.auditing.looking import Finding, Look, Seen, money_words, name_of
-from invoices.corrections import key_of, waiting_for_no_invoice
-from invoices.explained import CORRECTIONS
+from invoices.late.corrections import key_of, waiting_for_no_invoice
+from invoices.lines.explained import CORRECTIONS
 from invoices.models import AuditFinding, Correction, CreditNoteLine, Invoice, InvoiceLine
 from meters.models import UsageVersion
 from pricing.money import total_of

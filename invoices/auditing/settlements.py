@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from invoices.auditing.looking import Finding, Look, Seen, money_words, name_of
 from invoices.models import AuditFinding, Invoice
-from invoices.settlement import Settlement, settlements_of
+from invoices.settling.settlement import Settlement, settlements_of
 
 CHECK = AuditFinding.Check.SETTLEMENT
 AT_ONCE = 1000

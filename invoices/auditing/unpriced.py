@@ -4,8 +4,8 @@ from collections import defaultdict
 from decimal import Decimal
 
 from invoices.auditing.looking import Finding, Look, Seen, name_of, quantity_words
-from invoices.corrections import key_of
-from invoices.explained import parts_of
+from invoices.late.corrections import key_of
+from invoices.lines.explained import parts_of
 from invoices.models import AuditFinding, Correction, Invoice, InvoiceLine
 from pricing.money import total_of
 

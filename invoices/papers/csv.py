@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import StringIO
 
-from invoices.explained import sentences_of
+from invoices.lines.explained import sentences_of
+from invoices.lines.opened import OpenedLine, open_lines
 from invoices.models import Invoice
-from invoices.opened_lines import OpenedLine, open_lines
 from meters.aggregation import plain
 from meters.spreadsheet import cell
 from pricing.money import amount_text

@@ -13,13 +13,13 @@ from django.utils import timezone
 
 from invoices.addressee import addressee_of
 from invoices.due import overtaken
-from invoices.explained import TAXES, facts_of, is_usage, notes_of, opens
+from invoices.lines.explained import TAXES, facts_of, is_usage, notes_of, opens
+from invoices.lines.opened import OpenedLine, open_lines
 from invoices.models import Invoice, InvoiceLine
-from invoices.opened_lines import OpenedLine, open_lines
 from invoices.papers.paper import Column, Line, Paper, Step, Sum, Table
 from invoices.papers.parties import buyer_party, footer_lines, seller_party
 from invoices.seller import seller_of
-from invoices.settled import InvoiceCredits, Settled, invoice_credits, settled_of
+from invoices.settling.settled import InvoiceCredits, Settled, invoice_credits, settled_of
 from meters.periods import local_date
 from meters.words import day_words, instant_words, period_words
 from pricing.money import format_money, format_quantity

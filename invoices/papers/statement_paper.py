@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from invoices.addressee import Addressee
 from invoices.papers.paper import Column, Line, Paper, Party, Table
 from invoices.papers.parties import buyer_party, footer_lines, seller_party
-from invoices.running_bills import RunningBill, RunningBills, credits_words
 from invoices.seller import seller_now
-from invoices.statements import Statement, headline_of
+from invoices.statements.running_bills import RunningBill, RunningBills, credits_words
+from invoices.statements.statement import Statement, headline_of
 from meters.models import Customer
 from meters.words import day_words, instant_words, period_words
 from pricing.models import BillingProfile

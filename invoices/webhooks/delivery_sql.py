@@ -21,13 +21,13 @@ WHERE d.id IN (
     SELECT id FROM (
         SELECT w.id, w.next_try_at, row_number() OVER (PARTITION BY w.endpoint_id ORDER BY w.id) AS place
         FROM invoices_webhookdelivery AS w JOIN invoices_webhookendpoint AS e ON e.id = w.endpoint_id AND e.enabled
-        WHERE w.status = 'waiting' AND {_IS_DUE.format('w')} AND NOT EXISTS (
+        WHERE w.status = 'waiting' AND {_IS_DUE.format("w")} AND NOT EXISTS (
             SELECT FROM invoices_webhookdelivery AS p
             WHERE p.endpoint_id = w.endpoint_id AND p.about = w.about AND p.id < w.id AND p.status = 'waiting'
         )
     ) AS heads
     WHERE place <= %(of_one)s ORDER BY next_try_at, id LIMIT %(most)s
 )
-AND d.status = 'waiting' AND {_IS_DUE.format('d')}
+AND d.status = 'waiting' AND {_IS_DUE.format("d")}
 ORDER BY d.id FOR UPDATE OF d SKIP LOCKED
 """

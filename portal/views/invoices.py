@@ -8,9 +8,9 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseStopPolling
 
 from invoices.addressee import addressee_of
+from invoices.lines.opened import open_lines
 from invoices.models import Invoice
-from invoices.opened_lines import open_lines
-from invoices.settled import invoice_credits, settled_of
+from invoices.settling.settled import invoice_credits, settled_of
 from portal.access import PortalRequest, for_customer, visible_invoices, wants_fragment
 from portal.bills import freshness, trials_of
 from portal.lines import opened_lines

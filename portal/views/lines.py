@@ -6,10 +6,10 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from invoices.line_events import csv_rows, file_name
-from invoices.line_pages import line_page
+from invoices.lines.events import csv_rows, file_name
+from invoices.lines.opened import open_line
+from invoices.lines.pages import line_page
 from invoices.models import Invoice
-from invoices.opened_lines import open_line
 from portal.access import PortalRequest, for_customer, visible_invoices, wants_fragment
 
 

@@ -11,10 +11,10 @@ from django.views.decorators.http import require_safe
 
 from invoices.papers.pdf import pdf_of
 from invoices.papers.statement_paper import statement_paper
-from invoices.running_bills import RunningBills, credits_words, running_bills
-from invoices.statement_query import StatementQuery
-from invoices.statement_rows import csv_rows, file_name
-from invoices.statements import Statement, headline_of, statement_of
+from invoices.statements.query import StatementQuery
+from invoices.statements.rows import csv_rows, file_name
+from invoices.statements.running_bills import RunningBills, credits_words, running_bills
+from invoices.statements.statement import Statement, headline_of, statement_of
 from portal.access import PortalRequest, for_customer
 
 

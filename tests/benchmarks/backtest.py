@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from django.db import connection
 
-from invoices.backtest import start_backtest, work_on
+from invoices.backtests.backtest import start_backtest, work_on
 from invoices.models import Backtest, BacktestRow, Invoice
 from meters.metering import save_meter
 from meters.models import Customer, Meter

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from invoices import services
 from invoices.models import Invoice, InvoiceLine
-from invoices.tasks import BATCH, CHUNK, bring_up_to_date
+from invoices.tasks.bills import BATCH, CHUNK, bring_up_to_date
 from meters.metering import save_meter
 from meters.models import Customer, Meter
 from pricing.assignments import store_new

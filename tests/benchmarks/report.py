@@ -15,6 +15,7 @@ from tests.benchmarks.fresh import Measured as Fresh
 from tests.benchmarks.ingest import Measured, Workload
 from tests.benchmarks.month import Measured as Month
 from tests.benchmarks.reads import Read
+from tests.benchmarks.sdk import Overhead
 from tests.benchmarks.servers import BASE_DIR, COPY_BATCH
 
 PAGE = BASE_DIR / "docs" / "benchmarks.md"
@@ -43,6 +44,7 @@ class Report:
     backtest: Backtested | None = None
     month: Month | None = None
     fresh: Fresh | None = None
+    sdk: list[Overhead] = field(default_factory=list)
 
     def text(self) -> str:
         lines = [f"## {self.events / 1e6:,.1f} million events, {datetime.now(UTC):%Y-%m-%d}", "", machine(), ""]
@@ -110,6 +112,16 @@ class Report:
                 "|--:|--:|--:|--:|--:|",
                 "| " + " | ".join(f"{fresh.at(share):.2f}" for share in (0.1, 0.5, 0.9, 0.99, 1)) + " |",
             ]
+        if self.sdk:
+            lines += [
+                "",
+                "| middleware of the Python SDK | us a request without | us added | ratio | bar, us added |",
+                "|---|--:|--:|--:|--:|",
+            ]
+            for row in self.sdk:
+                lines.append(
+                    f"| {row.name} | {row.bare:,.1f} | {row.added:,.1f} | {row.ratio:,.2f} | {row.limit:,.0f} |"
+                )
         return "\n".join(lines) + "\n"
 
 

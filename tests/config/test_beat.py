@@ -12,7 +12,7 @@ from config.beat import LONGEST, SteadyScheduler
 from config.celery import app
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-TICKS = "invoices.tasks.sweep"
+TICKS = "invoices.tasks.bills.sweep"
 
 
 class Beat(SteadyScheduler):
@@ -68,8 +68,8 @@ def test_it_keeps_its_pace(
     clock.shift(jump)
     sent = go_on(made, clock, seconds, 121)
     assert 57 <= sent.count(TICKS) <= 63
-    assert 11 <= sent.count("invoices.tasks.close_periods") <= 14
-    assert 1 <= sent.count("invoices.credit_tasks.follow_credits") <= 3
+    assert 11 <= sent.count("invoices.tasks.bills.close_periods") <= 14
+    assert 1 <= sent.count("invoices.tasks.prepaid.follow_credits") <= 3
     made.close()
 
 

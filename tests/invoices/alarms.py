@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from invoices import due, services
-from invoices.alerts import create_alert
+from invoices.alerting.alerts import create_alert
 from invoices.models import Alert, AlertFiring, Mail, MailSetting, OutboxEvent
 from meters.models import Meter
 from tests.invoices.november import NOW

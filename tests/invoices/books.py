@@ -7,12 +7,12 @@ from typing import Any
 import time_machine
 
 from invoices.auditing.runs import start_audit, work_on
-from invoices.credit_notes import issue_credit_note
-from invoices.credits import void_grant
 from invoices.models import AuditFinding, AuditRun, Invoice
-from invoices.payments import record_payment, refund, write_off
 from invoices.policy_changes import set_billing_policy
-from invoices.voiding import reissue, void_invoice
+from invoices.prepaid.credits import void_grant
+from invoices.settling.credit_notes import issue_credit_note
+from invoices.settling.payments import record_payment, refund, write_off
+from invoices.settling.voiding import reissue, void_invoice
 from meters.models import Customer
 from pricing.assignments import end
 from pricing.promotions import apply_promotion, save_promotion

@@ -24,7 +24,7 @@ from tests.invoices.prepaid import check_ledger, prepaid
 
 # The end of November's grace time, and a moment after it.
 AFTER = at(12, 2, 1)
-CLOSE = "from invoices import tasks; tasks.close_periods()"
+CLOSE = "from invoices.tasks import bills; bills.close_periods()"
 
 
 def make_closing(*keys: str) -> list[Customer]:

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from invoices import services
-from invoices.credits import grant_credits
 from invoices.models import CreditEntry, CreditGrant, Invoice
+from invoices.prepaid.credits import grant_credits
 from meters.models import Customer
 from tests.factories import live_invoice
 

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Permission, User
 from django.http import HttpResponse
 from django.test import Client
 
-from invoices.backtest import start_backtest, work_on
+from invoices.backtests.backtest import start_backtest, work_on
 from invoices.models import Backtest
 from pricing.models import Plan
 from pricing.plans import draft_version, set_rate, set_terms

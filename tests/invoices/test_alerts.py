@@ -11,9 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from invoices import services
-from invoices.alerts import change_alert, create_alert, remove_alert
+from invoices.alerting.alerts import change_alert, create_alert, remove_alert
 from invoices.models import Alert, AlertFiring, Invoice, InvoiceLine
-from invoices.voiding import reissue, void_invoice
+from invoices.settling.voiding import reissue, void_invoice
 from invoices.webhooks.endpoints import create_endpoint
 from meters.models import Customer
 from pricing.assignments import end

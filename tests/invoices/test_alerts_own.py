@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core import mail as outbox
 from django.core.exceptions import ValidationError
 
-from invoices.alerts import (
+from invoices.alerting.alerts import (
     MOST_OWN,
     change_alert,
     change_own_alert,
@@ -20,7 +20,7 @@ from invoices.alerts import (
     watchable_currencies,
     watchable_items,
 )
-from invoices.mails import send_due
+from invoices.mailing.mails import send_due
 from invoices.models import Alert, Invoice, Mail, OutboxEvent
 from invoices.webhooks.endpoints import create_endpoint
 from meters.models import Customer, Meter

@@ -8,8 +8,8 @@ import pytest
 import time_machine
 from rest_framework.test import APIClient
 
-from invoices.backtest import work_on
-from invoices.backtest_reports import csv_rows
+from invoices.backtests.backtest import work_on
+from invoices.backtests.reports import csv_rows
 from invoices.models import Backtest
 from pricing.models import Plan
 from pricing.plans import draft_version, set_rate

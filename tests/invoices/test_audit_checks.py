@@ -11,9 +11,9 @@ import time_machine
 from django.db import connection, transaction
 
 from invoices.auditing import numbers, runs
-from invoices.credit_notes import issue_credit_note
 from invoices.models import CreditGrant, Invoice, InvoiceLine
-from invoices.payments import record_payment
+from invoices.settling.credit_notes import issue_credit_note
+from invoices.settling.payments import record_payment
 from meters.models import Customer
 from pricing.assignments import end
 from pricing.taxes import save_tax_rate

@@ -14,13 +14,13 @@ from django.utils import timezone
 from psycopg import IsolationLevel
 
 from config.celery import app
-from invoices import audit_tasks
 from invoices.auditing import runs
 from invoices.auditing.checks import OF_CUSTOMERS
 from invoices.auditing.looking import Finding, Look, Seen
 from invoices.auditing.runs import is_due, start_audit, unattended, work_on
 from invoices.management.commands.audit_invoices import Command
 from invoices.models import AuditFinding, AuditRun, Invoice, NumberSeries
+from invoices.tasks import audits as audit_tasks
 from meters.models import Customer
 from tests.factories import live_invoice, make_customer, send
 from tests.invoices.november import NOW

@@ -8,7 +8,7 @@ import time_machine
 from django.db.models import Sum
 
 from invoices.models import Correction, Invoice, InvoiceLine
-from invoices.voiding import reissue, void_invoice
+from invoices.settling.voiding import reissue, void_invoice
 from meters.models import Customer
 from pricing.promotions import apply_promotion, save_promotion
 from tests.factories import make_customer, make_meter, put_on, send

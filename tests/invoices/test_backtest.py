@@ -9,9 +9,9 @@ import pytest
 import time_machine
 from django.core.exceptions import ValidationError
 
-from invoices import backtest
-from invoices.backtest import start_backtest, work_on
-from invoices.backtest_reports import absorbed_by, changes_of, distribution_of
+from invoices.backtests import backtest
+from invoices.backtests.backtest import start_backtest, work_on
+from invoices.backtests.reports import absorbed_by, changes_of, distribution_of
 from invoices.models import Backtest, BacktestRow, Invoice
 from meters.models import Customer, Meter
 from pricing.models import Plan, TaxRate

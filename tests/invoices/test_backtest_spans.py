@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoices.backtest_spans import Past, Spans, spans_of
+from invoices.backtests.spans import Past, Spans, spans_of
 from invoices.drafting import ItemUsage, draft
 from invoices.free_tier import FreeTier, free_tiers
 from meters.cycles import Cycle, period_at

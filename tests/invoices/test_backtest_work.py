@@ -14,9 +14,10 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from invoices import backtest, backtest_tasks
-from invoices.backtest import start_backtest, unattended, work_on
+from invoices.backtests import backtest
+from invoices.backtests.backtest import start_backtest, unattended, work_on
 from invoices.models import Backtest, BacktestRow
+from invoices.tasks import backtests as backtest_tasks
 from meters.models import Customer, Meter
 from pricing.models import Plan, Promotion
 from pricing.plans import discard_draft, draft_version, set_rate
@@ -105,7 +106,7 @@ class TestWorkers:
     def test_that_are_killed_lose_nothing_but_a_chunk(self) -> None:
         started = start_backtest(plan=self.plan)
         command = (
-            "import django; django.setup(); from invoices import backtest; backtest.CHUNK = 1; import time\n"
+            "import django; django.setup(); from invoices.backtests import backtest; backtest.CHUNK = 1; import time\n"
             f"while backtest.work_on({started.pk}, seconds=0): time.sleep(0.2)"
         )
         parts = connection.settings_dict

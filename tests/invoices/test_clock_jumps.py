@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 import time_machine
 
-from invoices import backtest, due, holding, services
-from invoices.backtest import start_backtest
-from invoices.credit_balances import previews_of
-from invoices.credits import customers_with_expired, expire_grants
-from invoices.mail_contents import MailContent
-from invoices.mails import queue
-from invoices.mails import send_due as send_mails
+from invoices import due, holding, services
+from invoices.backtests import backtest
+from invoices.backtests.backtest import start_backtest
+from invoices.mailing.contents import MailContent
+from invoices.mailing.mails import queue
+from invoices.mailing.mails import send_due as send_mails
 from invoices.models import Correction, Invoice, Mail, MailSetting, OutboxEvent, WebhookDelivery
 from invoices.outbox import THROTTLE, tell, tell_throttled
+from invoices.prepaid.balances import previews_of
+from invoices.prepaid.credits import customers_with_expired, expire_grants
 from invoices.webhooks.delivering import send_due
 from invoices.webhooks.endpoints import create_endpoint
 from invoices.webhooks.spreading import spread

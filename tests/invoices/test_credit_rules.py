@@ -7,10 +7,10 @@ import pytest
 import time_machine
 from django.core.exceptions import ValidationError
 
-from invoices.credit_rules import drop_credit_rule, set_credit_rule, turned_rules
-from invoices.credit_tasks import follow_credits
-from invoices.credits import void_grant
 from invoices.models import CreditRule, OutboxEvent, WebhookEndpoint
+from invoices.prepaid.credits import void_grant
+from invoices.prepaid.rules import drop_credit_rule, set_credit_rule, turned_rules
+from invoices.tasks.prepaid import follow_credits
 from meters.models import Customer
 from tests.factories import make_customer, make_meter, put_on, run_sweep, send
 from tests.invoices.november import NOW

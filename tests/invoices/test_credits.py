@@ -11,12 +11,19 @@ from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from invoices import services
-from invoices.credit_balances import balances_of, drawn_of, previews_of
-from invoices.credit_tasks import follow_credits
-from invoices.credits import customers_with_expired, draw_credits, expire_grants, give_back, grant_credits, void_grant
 from invoices.locking import lock_invoice
 from invoices.models import CreditEntry, CreditGrant, Invoice, InvoiceEvent
-from invoices.settlement import refresh
+from invoices.prepaid.balances import balances_of, drawn_of, previews_of
+from invoices.prepaid.credits import (
+    customers_with_expired,
+    draw_credits,
+    expire_grants,
+    give_back,
+    grant_credits,
+    void_grant,
+)
+from invoices.settling.settlement import refresh
+from invoices.tasks.prepaid import follow_credits
 from meters.models import Customer, Meter
 from pricing.promotions import apply_promotion, save_promotion
 from pricing.taxes import save_tax_rate

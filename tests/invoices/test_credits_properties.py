@@ -14,11 +14,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from invoices import services
-from invoices.credit_balances import balances_of, drawn_of
-from invoices.credit_notes import issue_credit_note
-from invoices.credits import expire_grants, grant_credits, void_grant
 from invoices.models import CreditGrant, Invoice
-from invoices.voiding import void_invoice
+from invoices.prepaid.balances import balances_of, drawn_of
+from invoices.prepaid.credits import expire_grants, grant_credits, void_grant
+from invoices.settling.credit_notes import issue_credit_note
+from invoices.settling.voiding import void_invoice
 from meters import catalogue
 from meters.models import Customer, Meter
 from pricing.models import Plan

@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from invoices import services
-from invoices.credits import expire_grants, grant_credits, void_grant
 from invoices.models import CreditEntry, CreditGrant, Invoice
-from invoices.voiding import void_invoice
+from invoices.prepaid.credits import expire_grants, grant_credits, void_grant
+from invoices.settling.voiding import void_invoice
 from meters.models import Customer
 from tests.factories import make_customer, make_meter, put_on, run_sweep, send
 from tests.invoices.november import NOW

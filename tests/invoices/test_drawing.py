@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoices.drawing import About, Drawn, Part, Pot, draw, returned, shares_of
+from invoices.prepaid.drawing import About, Drawn, Part, Pot, draw, returned, shares_of
 
 D = Decimal
 NOW = datetime(2026, 12, 2, tzinfo=UTC)

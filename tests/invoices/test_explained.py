@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from invoices.explained import notes_of, rows_of, sentences_of
+from invoices.lines.explained import notes_of, rows_of, sentences_of
 from invoices.models import Invoice
 from portal.models import Membership
 from tests.factories import live_invoice, make_customer, make_meter, make_plan, put_on, run_sweep, send

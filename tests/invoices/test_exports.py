@@ -16,19 +16,21 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pypdf import PdfReader
+from tests.invoices.settling.settled import DECEMBER, MID_NOVEMBER, finalize, make_bill
 
-from invoices import export_files, export_tasks, exports
-from invoices.credit_notes import issue_credit_note
-from invoices.export_files import names_of
-from invoices.export_rows import CREDIT_NOTE, HEADINGS, INVOICE, Document, documents_of, rows_of
+from invoices.exporting import exports
+from invoices.exporting import files as export_files
+from invoices.exporting.files import names_of
+from invoices.exporting.rows import CREDIT_NOTE, HEADINGS, INVOICE, Document, documents_of, rows_of
 from invoices.models import CreditNote, Export, Invoice
 from invoices.services import open_invoices
-from invoices.voiding import void_invoice
+from invoices.settling.credit_notes import issue_credit_note
+from invoices.settling.voiding import void_invoice
+from invoices.tasks import exports as export_tasks
 from pricing.taxes import save_tax_rate
 from tests.factories import make_customer, make_meter, put_on, send
 from tests.invoices.late import policy, rerate, void
 from tests.invoices.plans import ONE_EACH, fee, plan_with
-from tests.invoices.settled import DECEMBER, MID_NOVEMBER, finalize, make_bill
 from tests.racing import race
 
 pytestmark = pytest.mark.django_db

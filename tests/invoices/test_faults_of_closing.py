@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from django.db import transaction
 
-from invoices import tasks
+from invoices.tasks import bills
 from meters.models import Customer
 from tests.invoices.closing import (
     AFTER,
@@ -54,7 +54,7 @@ def test_killed_between_its_statements(customers: list[Customer], workers: Worke
     close = f"from invoices import services; services.close({november(acme).pk})"
     assert workers.killed_everywhere(close, check, step=2, clock=AFTER) > 30
     check_whole(acme)
-    tasks.close_periods()
+    bills.close_periods()
     assert outcome(acme) == outcome(globex)
     assert numbers_of(customers) == ["2026-0003", "2026-0004"]
     check_numbers()
@@ -95,7 +95,7 @@ def test_killed_while_it_commits(customers: list[Customer], workers: Workers) ->
         check_nothing_of_it(customers[0])
     check_whole(customers[0])
     before = outcome(customers[0])
-    tasks.close_periods()
+    bills.close_periods()
     assert outcome(customers[0]) == before
     check_whole(customers[1])
     assert numbers_of(customers) == ["2026-0003", "2026-0004"]
@@ -103,7 +103,7 @@ def test_killed_while_it_commits(customers: list[Customer], workers: Workers) ->
 
 def test_two_worker_processes_close_and_recalculate_at_once(customers: list[Customer], workers: Workers) -> None:
     """All of them stand before the same customer when the test lets them go."""
-    sweep = "from invoices import tasks; tasks.sweep()"
+    sweep = "from invoices.tasks import bills; bills.sweep()"
     with transaction.atomic():
         Customer.objects.select_for_update().get(pk=customers[0].pk)
         # One of each is minutes behind: it sees bills that are not to be final yet.
@@ -111,7 +111,7 @@ def test_two_worker_processes_close_and_recalculate_at_once(customers: list[Cust
         started = [workers.start(code, clock=at) for code, at in zip((CLOSE, sweep, CLOSE, sweep), clocks, strict=True)]
         wait_for_waiting(4)
     assert [worker.end() for worker in started] == [0] * 4
-    tasks.close_periods()
+    bills.close_periods()
     for customer in customers:
         check_whole(customer)
     assert outcome(customers[0]) == outcome(customers[1])

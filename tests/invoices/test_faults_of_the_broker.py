@@ -13,8 +13,9 @@ import time_machine
 from django.conf import settings
 from django.db import transaction
 
-from invoices import tasks, wake
+from invoices import wake
 from invoices.models import Invoice, InvoiceEvent, NumberSeries
+from invoices.tasks import bills
 from meters.models import Customer
 from tests import servers
 from tests.factories import live_invoice, make_customer, make_meter, put_on, run_sweep, send
@@ -70,9 +71,9 @@ def test_flushed_between_all_steps(broker: redis.Redis) -> None:
         for moment in (NOW, NOW + timedelta(hours=1), AFTER):
             clock.move_to(moment)
             broker.flushall()
-            tasks.sweep()
+            bills.sweep()
             broker.flushall()
-            tasks.close_periods()
+            bills.close_periods()
         for customer in customers:
             check_whole(customer)
         check_numbers()
@@ -107,7 +108,7 @@ def test_a_worker_killed_and_its_messages_flushed(broker: redis.Redis, tmp_path:
     with Gate("invoices_numberseries", "UPDATE") as gate:
         installation.start("worker")
         for _ in range(3):
-            tasks.close_periods.delay()
+            bills.close_periods.delay()
         backend = gate.wait()
         broker.flushall()
         os.killpg(installation.processes["worker"].pid, signal.SIGKILL)
@@ -119,7 +120,7 @@ def test_a_worker_killed_and_its_messages_flushed(broker: redis.Redis, tmp_path:
     installation.start("worker")
     try:
         for _ in range(2):
-            tasks.close_periods.delay()
+            bills.close_periods.delay()
         wait_for(lambda: Invoice.objects.exclude(number="").count() == finals(), 60)
     finally:
         with suppress(ProcessLookupError):

@@ -9,12 +9,14 @@ import pytest
 import time_machine
 from django.core import mail as locmem
 
-from invoices import backtest, due, tasks
-from invoices.backtest import start_backtest
-from invoices.mail_contents import MailContent
-from invoices.mails import queue, send_due
+from invoices import due
+from invoices.backtests import backtest
+from invoices.backtests.backtest import start_backtest
+from invoices.mailing.contents import MailContent
+from invoices.mailing.mails import queue, send_due
 from invoices.models import BacktestRow, Correction, Invoice, Mail, MailSetting, OutboxEvent, WebhookDelivery
 from invoices.outbox import tell
+from invoices.tasks import bills
 from invoices.webhooks.delivering import send_due as deliver_due
 from invoices.webhooks.endpoints import create_endpoint
 from invoices.webhooks.spreading import spread
@@ -29,7 +31,7 @@ from tests.killing import Gate, Workers, killed_at
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SWEEP = "from invoices import tasks; tasks.sweep()"
+SWEEP = "from invoices.tasks import bills; bills.sweep()"
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ class TestRecalculating:
             send("acme", "ApiCalls", 5)
             # Nor do the bills of others wait: the next worker leaves out what the dead one still holds.
             assert {one.total for one in map(live_invoice, customers)} == {0}
-        tasks.sweep()
+        bills.sweep()
         assert [one.total for one in map(live_invoice, customers)] == [12, 7, 7]
 
 
@@ -166,7 +168,7 @@ class TestOpening:
                 starts = list(customer.invoices.values_list("period_start", flat=True))
                 assert len(starts) == len(set(starts)) <= 3
 
-        code = "from invoices import tasks; tasks.close_periods()"
+        code = "from invoices.tasks import bills; bills.close_periods()"
         assert workers.killed_everywhere(code, check, step=4, clock=at(12, 1, 1)) > 5
         for customer in customers:
             assert list(customer.invoices.order_by("period_start").values_list("status", flat=True)) == [
@@ -225,7 +227,7 @@ class TestGoingOut:
         code = f"""
 from django.conf import settings
 settings.EMAIL_BACKEND, settings.EMAIL_FILE_PATH = "django.core.mail.backends.filebased.EmailBackend", {str(tmp_path)!r}
-from invoices.mails import send_due
+from invoices.mailing.mails import send_due
 send_due()
 """
         gate = Gate("invoices_mail", "UPDATE", condition="NEW.recipient = 'bea@acme.example'")
@@ -250,7 +252,7 @@ class TestBacktest:
         )
         started = start_backtest(plan=plan)
         second = customers[1].assignments.get().pk
-        code = f"from invoices import backtest; backtest.CHUNK = 1; backtest.work_on({started.pk})"
+        code = f"from invoices.backtests import backtest; backtest.CHUNK = 1; backtest.work_on({started.pk})"
         gate = Gate("invoices_backtestrow", "INSERT", condition=f"NEW.assignment_id = {second}")
         with killed_at(workers, code, gate, clock=NOW):
             assert not backtest.work_on(started.pk)  # who comes meanwhile leaves it

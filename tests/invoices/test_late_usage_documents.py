@@ -8,11 +8,12 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from invoices import due, services, voiding
-from invoices.credit_notes import issue_credit_note
+from invoices import due, services
+from invoices.late.rerating import take_up
 from invoices.models import Correction, CreditNote, Invoice
 from invoices.policy_changes import set_billing_policy
-from invoices.rerating import take_up
+from invoices.settling import voiding
+from invoices.settling.credit_notes import issue_credit_note
 from meters.models import Customer
 from pricing.assignments import change_plan, end
 from pricing.taxes import save_tax_rate

@@ -12,8 +12,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from invoices import due, pricing_of, services, voiding
+from invoices import due, pricing_of, services
 from invoices.models import Correction, CreditNote, Invoice, InvoiceLine
+from invoices.settling import voiding
 from meters import catalogue, partitions
 from meters.models import Customer, Meter
 from pricing.promotions import apply_promotion, save_promotion
@@ -164,7 +165,7 @@ class TestAnyOrder(TestCase):
             module.forget()
         with (
             time_machine.travel(at(9, 1, 0) - timedelta(hours=6), tick=False) as clock,
-            self.assertNoLogs("invoices.tasks"),
+            self.assertNoLogs("invoices.tasks.bills"),
         ):
             acme, ontime = build(zone, terms, promotion, tax, ends_on, beside)
             for number, step in enumerate(STEPS):

@@ -10,7 +10,7 @@ import pytest
 import time_machine
 from django.db import connection
 
-from invoices.explained import sentences_of
+from invoices.lines.explained import sentences_of
 from invoices.models import Correction, Invoice
 from meters.models import Customer, Meter
 from pricing.models import AppliedPromotion

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.db.models.signals import post_save
 from rest_framework.test import APIClient
 
-from invoices.alerts import change_alert, create_alert
+from invoices.alerting.alerts import change_alert, create_alert
 from invoices.models import Alert, Invoice
 from meters.models import Customer
 from pricing.models import ProductItem

@@ -12,18 +12,18 @@ from django.core import mail as outbox
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import transaction
 from django.utils import timezone
+from tests.invoices.settling.settled import MID_NOVEMBER, finalize, make_bill
 
-from invoices.credit_rules import set_credit_rule
-from invoices.credits import grant_credits
-from invoices.mail_contents import MOST_LINES, MailContent, alert_content, invoice_content
-from invoices.mails import queue, send_again, send_due
+from invoices.mailing.contents import MOST_LINES, MailContent, alert_content, invoice_content
+from invoices.mailing.mails import queue, send_again, send_due
+from invoices.mailing.recipients import distinct, recipients_of
 from invoices.models import Alert, Invoice, Mail, MailSetting
-from invoices.recipients import distinct, recipients_of
+from invoices.prepaid.credits import grant_credits
+from invoices.prepaid.rules import set_credit_rule
 from invoices.services import open_invoices
 from portal.models import Membership
 from tests.factories import make_customer, make_meter, put_on, send
 from tests.invoices.plans import ONE_EACH, plan_with
-from tests.invoices.settled import MID_NOVEMBER, finalize, make_bill
 from tests.racing import race
 
 pytestmark = pytest.mark.django_db

@@ -10,9 +10,9 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from invoices.lines.opened import OpenedLine, open_line, open_lines
 from invoices.models import BillingPolicy, Invoice
-from invoices.opened_lines import OpenedLine, open_line, open_lines
-from invoices.voiding import reissue
+from invoices.settling.voiding import reissue
 from meters.aggregation import ADDITIVE
 from meters.events import record_events
 from meters.models import Customer, Meter

@@ -8,18 +8,19 @@ import pytest
 import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from tests.invoices.settling.settled import DECEMBER, finalize, fresh, make_bill
 
-from invoices.credit_notes import issue_credit_note
 from invoices.models import BillingPolicy, CreditNote, Invoice
 from invoices.papers.credit_note_paper import credit_note_paper
 from invoices.papers.files import credit_note_pdf, invoice_pdf
 from invoices.papers.invoice_paper import invoice_paper
 from invoices.papers.paper import Paper
 from invoices.papers.pdf import pdf_of
-from invoices.payments import record_payment, write_off
 from invoices.policy_changes import set_billing_policy
 from invoices.services import recalculate
-from invoices.voiding import reissue, void_invoice
+from invoices.settling.credit_notes import issue_credit_note
+from invoices.settling.payments import record_payment, write_off
+from invoices.settling.voiding import reissue, void_invoice
 from meters.models import Customer
 from pricing.models import BillingProfile, Plan
 from pricing.promotions import apply_promotion, save_promotion
@@ -29,7 +30,6 @@ from tests.invoices.late import at, rerate, void, work_at
 from tests.invoices.papers import reader, rows, text
 from tests.invoices.plans import ONE_EACH, fee, plan_with
 from tests.invoices.prepaid import finalized, prepaid
-from tests.invoices.settled import DECEMBER, finalize, fresh, make_bill
 
 pytestmark = pytest.mark.django_db
 SELLER = {

@@ -12,13 +12,14 @@ from django.contrib.auth.models import Permission, User
 from django.core import mail as outbox
 from django.test import Client
 from rest_framework.test import APIClient
+from tests.invoices.settling.settled import DECEMBER, make_bill
 
-from invoices.credit_notes import issue_credit_note
-from invoices.mail_contents import MailContent
-from invoices.mails import queue, send_due
+from invoices.mailing.contents import MailContent
+from invoices.mailing.mails import queue, send_due
 from invoices.models import CreditNote, Invoice, InvoiceLine, Mail, MailSetting
 from invoices.papers.files import invoice_csv, invoice_name, invoice_pdf, safe_name
 from invoices.policy_changes import set_billing_policy
+from invoices.settling.credit_notes import issue_credit_note
 from meters.keys import create_api_key
 from meters.models import Customer, Meter
 from portal.models import Membership
@@ -27,7 +28,6 @@ from tests.invoices.november import NOW
 from tests.invoices.papers import text
 from tests.invoices.plans import plan_with
 from tests.invoices.prepaid import finalized
-from tests.invoices.settled import DECEMBER, make_bill
 
 pytestmark = pytest.mark.django_db
 

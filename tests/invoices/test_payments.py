@@ -6,16 +6,16 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
+from tests.invoices.settling.settled import DECEMBER, MID_NOVEMBER, finalize, fresh, make_bill, make_plan_of_two
 
 from invoices import signals
-from invoices.credit_notes import issue_credit_note
 from invoices.models import CreditEntry, CreditGrant, Invoice, InvoiceEvent, Payment
-from invoices.payments import record_payment, refund, write_off
-from invoices.settlement import days_over, is_overdue, overdue, refresh, settlement_of
+from invoices.settling.credit_notes import issue_credit_note
+from invoices.settling.payments import record_payment, refund, write_off
+from invoices.settling.settlement import days_over, is_overdue, overdue, refresh, settlement_of
+from invoices.settling.voiding import void_invoice
 from invoices.states import money_state
-from invoices.voiding import void_invoice
 from tests.factories import make_customer, put_on, send
-from tests.invoices.settled import DECEMBER, MID_NOVEMBER, finalize, fresh, make_bill, make_plan_of_two
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("november")]
 

@@ -8,7 +8,7 @@ import time_machine
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from invoices.backtest import start_backtest, work_on
+from invoices.backtests.backtest import start_backtest, work_on
 from invoices.models import Backtest, BacktestRow, Invoice
 from meters.models import Customer
 from pricing.models import Plan, Promotion

@@ -13,9 +13,10 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from invoices import due, services, tasks
+from invoices import due, services
 from invoices.models import Invoice, InvoiceLine
 from invoices.recalculating import CONTENT
+from invoices.tasks import bills
 from meters.models import Customer, Meter
 from pricing.assignments import set_quantity
 from pricing.models import Plan
@@ -234,7 +235,7 @@ class TestMany:
                 return cursor.fetchall()
 
         before = rows()
-        tasks.sweep()
+        bills.sweep()
         assert due.stale_invoices(10) == []
         assert rows() == before
         assert before
@@ -287,14 +288,14 @@ class TestRaces:
                 services.recalculate_stale(chunk)
                 services.recalculate_stale(chunk, wait=False)
                 services.recalculate_many(chunk)
-                tasks.bring_up_to_date(chunk)
+                bills.bring_up_to_date(chunk)
 
         def send_some() -> None:
             for number in range(12):
                 send(f"c{number}", "ApiCalls", 1000)
 
-        assert race(*[lambda chunk=chunk: work(chunk) for chunk in chunks], send_some, tasks.sweep) == []
-        tasks.sweep()
+        assert race(*[lambda chunk=chunk: work(chunk) for chunk in chunks], send_some, bills.sweep) == []
+        bills.sweep()
         assert due.stale_invoices(100) == []
         assert set(Invoice.objects.values_list("total", flat=True)) == {45}
         assert InvoiceLine.objects.count() == 12
@@ -314,7 +315,7 @@ class TestRaces:
             held.wait(20)
             left.extend(services.recalculate_stale(ids, wait=False))
             done.set()
-            tasks.bring_up_to_date(ids)
+            bills.bring_up_to_date(ids)
 
         assert race(hold, work) == []
         assert left == [ids[3]]

@@ -8,7 +8,7 @@ import time_machine
 
 from invoices import due, services
 from invoices.estimates import projection
-from invoices.explained import rows_of, sentences_of
+from invoices.lines.explained import rows_of, sentences_of
 from invoices.models import InvoiceLine
 from meters.models import Customer
 from pricing.plans import activate, draft_version, set_rate

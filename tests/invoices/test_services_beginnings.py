@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from invoices.backtest_prices import prices_of, version_of
+from invoices.backtests.prices import prices_of, version_of
 from invoices.pricing_of import frozen_version
 from meters.models import Customer
 from pricing.assignments import MAX_BACK, change_plan, onboard

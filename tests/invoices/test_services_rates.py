@@ -9,7 +9,7 @@ import time_machine
 
 from invoices import estimates
 from invoices.estimates import daily_costs, projection
-from invoices.explained import sentences_of
+from invoices.lines.explained import sentences_of
 from invoices.models import Invoice
 from meters.models import Customer, Meter
 from pricing.promotions import apply_promotion, save_promotion

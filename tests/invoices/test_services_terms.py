@@ -8,7 +8,7 @@ import time_machine
 from django.core.exceptions import ValidationError
 
 from invoices import due
-from invoices.explained import sentences_of
+from invoices.lines.explained import sentences_of
 from invoices.models import Invoice
 from meters.models import Customer, Meter
 from pricing.assignments import change_plan, end, set_quantity

@@ -4,14 +4,14 @@ from decimal import Decimal
 
 import pytest
 from django.core.exceptions import ValidationError
+from tests.invoices.settling.settled import DECEMBER, fresh, make_bill, make_plan_of_two
 
-from invoices.credit_notes import issue_credit_note
 from invoices.models import CreditNote, Invoice, NumberSeries, Payment
-from invoices.payments import record_payment, write_off
 from invoices.services import close
-from invoices.voiding import reissue, void_invoice
+from invoices.settling.credit_notes import issue_credit_note
+from invoices.settling.payments import record_payment, write_off
+from invoices.settling.voiding import reissue, void_invoice
 from pricing.money import total_of
-from tests.invoices.settled import DECEMBER, fresh, make_bill, make_plan_of_two
 from tests.racing import race
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -10,25 +10,25 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pypdf import PdfReader
+from tests.invoices.settling.settled import DECEMBER, MID_NOVEMBER, finalize, make_bill
 
-from invoices.credit_notes import issue_credit_note
 from invoices.models import Invoice
 from invoices.papers.pdf import pdf_of
 from invoices.papers.statement_paper import statement_paper
-from invoices.payments import record_payment, refund, write_off
-from invoices.running_bills import credits_words, running_bills
 from invoices.services import close
-from invoices.statement_query import StatementQuery, offered_periods
-from invoices.statement_rows import csv_rows
-from invoices.statements import Statement, currencies_of, headline_of, statement_of
-from invoices.voiding import void_invoice
+from invoices.settling.credit_notes import issue_credit_note
+from invoices.settling.payments import record_payment, refund, write_off
+from invoices.settling.voiding import void_invoice
+from invoices.statements.query import StatementQuery, offered_periods
+from invoices.statements.rows import csv_rows
+from invoices.statements.running_bills import credits_words, running_bills
+from invoices.statements.statement import Statement, currencies_of, headline_of, statement_of
 from meters.models import Customer
 from meters.periods import Period
 from tests.factories import make_customer, make_meter, put_on, run_sweep, send
 from tests.invoices.late import rerate, void
 from tests.invoices.plans import ONE_EACH, fee, plan_with
 from tests.invoices.prepaid import prepaid
-from tests.invoices.settled import DECEMBER, MID_NOVEMBER, finalize, make_bill
 
 pytestmark = pytest.mark.django_db
 

@@ -15,12 +15,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from invoices import services
-from invoices.credit_notes import issue_credit_note
-from invoices.credits import grant_credits
 from invoices.models import Invoice
-from invoices.payments import record_payment, refund, write_off
-from invoices.statements import statement_of
-from invoices.voiding import reissue, void_invoice
+from invoices.prepaid.credits import grant_credits
+from invoices.settling.credit_notes import issue_credit_note
+from invoices.settling.payments import record_payment, refund, write_off
+from invoices.settling.voiding import reissue, void_invoice
+from invoices.statements.statement import statement_of
 from meters import catalogue
 from meters.models import Customer
 from meters.periods import Period

@@ -5,8 +5,9 @@ import redis
 from django.conf import settings
 from django.utils import timezone
 
-from invoices import due, pricing_of, tasks, wake
+from invoices import due, pricing_of, wake
 from invoices.models import Invoice
+from invoices.tasks import bills
 from meters.models import Customer
 from pricing.models import Rate
 from tests import servers
@@ -25,7 +26,7 @@ def test_one_that_fails_holds_up_no_other(bad: int, caplog: pytest.LogCaptureFix
         send(customer.key, "ApiCalls", 5001)
     Rate.objects.filter(plan_version__plan=broken).update(parameters={"model": "unheard of"})
     pricing_of.forget()
-    tasks.sweep()
+    bills.sweep()
     assert [live_invoice(customer).total for customer in customers] == [0 if n == bad else 5 for n in range(5)]
     assert f"recalculation failed for invoice {live_invoice(customers[bad]).pk}" in caplog.text
     assert due.stale_invoices(10) == [live_invoice(customers[bad]).pk]
@@ -37,7 +38,7 @@ def test_the_sweep_takes_in_discovered_customers_and_bills_them() -> None:
     for number in range(5):
         send(f"new-{number}", "ApiCalls", 5001)
     assert not Invoice.objects.exists()
-    tasks.sweep()
+    bills.sweep()
     assert list(Invoice.objects.values_list("total", flat=True)) == [5] * 5
     assert not Customer.objects.filter(onboarded_at=None).exists()
 
@@ -48,9 +49,9 @@ def test_opening_stops_after_a_while_and_the_next_tick_goes_on(monkeypatch: pyte
     for number in range(3):
         make_customer(f"c{number}")
     Invoice.objects.all().delete()
-    monkeypatch.setattr(tasks, "OPENING_SECONDS", 0)
+    monkeypatch.setattr(bills, "OPENING_SECONDS", 0)
     for opened in (1, 2, 3, 3):
-        tasks.close_periods()
+        bills.close_periods()
         assert Invoice.objects.count() == opened
 
 

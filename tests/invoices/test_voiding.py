@@ -6,19 +6,27 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from tests.invoices.settling.settled import (
+    DECEMBER,
+    MID_NOVEMBER,
+    finalize,
+    fresh,
+    lines_of,
+    make_bill,
+    make_plan_of_two,
+)
 
 from invoices import due, signals
 from invoices.adjustments import subject_of
 from invoices.computing import compute
-from invoices.credit_notes import issue_credit_note
 from invoices.models import CreditNote, Invoice, InvoiceEvent, NumberSeries
-from invoices.payments import record_payment, refund
 from invoices.services import close, open_invoices
-from invoices.voiding import preview_void, reissue, void_invoice
+from invoices.settling.credit_notes import issue_credit_note
+from invoices.settling.payments import record_payment, refund
+from invoices.settling.voiding import preview_void, reissue, void_invoice
 from pricing.assignments import end
 from tests.factories import make_customer, put_on, send
 from tests.invoices.prepaid import check_ledger, prepaid
-from tests.invoices.settled import DECEMBER, MID_NOVEMBER, finalize, fresh, lines_of, make_bill, make_plan_of_two
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("november")]
 

@@ -7,16 +7,16 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
+from tests.invoices.settling.settled import make_bill
 
-from invoices.mail_preview import preview_of
-from invoices.mails import queue, rendered, setting_of
+from invoices.mailing.mails import queue, rendered, setting_of
+from invoices.mailing.preview import preview_of
 from invoices.models import Mail, MailSetting, WebhookDelivery, WebhookEndpoint
 from invoices.outbox import tell
 from invoices.webhooks.delivering import send_due
 from invoices.webhooks.endpoints import create_endpoint
 from invoices.webhooks.spreading import spread
 from tests.invoices.receiver import Receiver, receiving
-from tests.invoices.settled import make_bill
 
 pytestmark = pytest.mark.django_db
 ENDPOINTS, DELIVERIES = "/admin/invoices/webhookendpoint/", "/admin/invoices/webhookdelivery/"

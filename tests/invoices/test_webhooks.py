@@ -22,7 +22,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from invoices.models import OutboxEvent, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from invoices.outbox import tell, tell_throttled
-from invoices.webhook_tasks import forget_old_webhooks, send_webhooks
+from invoices.tasks.webhooks import forget_old_webhooks, send_webhooks
 from invoices.webhooks import delivering, sending
 from invoices.webhooks.delivering import give_up_old, replay, send_due
 from invoices.webhooks.endpoints import create_endpoint, rotate_secret, update_endpoint

@@ -7,21 +7,21 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.utils import timezone
+from tests.invoices.settling.settled import DECEMBER, MID_NOVEMBER, make_bill, make_plan_of_two
 
-from invoices.credit_notes import issue_credit_note
-from invoices.credit_rules import set_credit_rule
-from invoices.credits import grant_credits
 from invoices.models import Invoice, OutboxEvent, WebhookDelivery, WebhookEndpoint
-from invoices.payments import record_payment, write_off
+from invoices.prepaid.credits import grant_credits
+from invoices.prepaid.rules import set_credit_rule
 from invoices.services import close, recalculate_many
-from invoices.voiding import void_invoice
+from invoices.settling.credit_notes import issue_credit_note
+from invoices.settling.payments import record_payment, write_off
+from invoices.settling.voiding import void_invoice
 from invoices.webhooks.endpoints import create_endpoint
 from invoices.webhooks.spreading import spread
 from meters.models import Customer
 from pricing.assignment_import import import_assignments
 from pricing.assignments import change_plan, end
 from tests.factories import live_invoice, make_customer, make_meter, make_plan, put_on, run_sweep, send
-from tests.invoices.settled import DECEMBER, MID_NOVEMBER, make_bill, make_plan_of_two
 from tests.racing import race
 
 pytestmark = pytest.mark.django_db

@@ -66,7 +66,7 @@ def test_what_was_voided_or_came_late_is_marked(
 def test_a_page_of_events_is_a_part_of_it(
     owner: Client, acme: Customer, november: Invoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("invoices.line_pages.PER_PAGE", 2)
+    monkeypatch.setattr("invoices.lines.pages.PER_PAGE", 2)
     for number in range(3):
         send("acme", "ApiCalls", 1, time=datetime(2026, 11, 5, number, tzinfo=UTC), id=f"more {number}")
     url = f"/invoices/{november.pk}/lines/1/"

@@ -9,11 +9,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from invoices.credit_notes import issue_credit_note
 from invoices.models import Invoice
-from invoices.payments import record_payment, refund, write_off
 from invoices.services import close
-from invoices.voiding import reissue, void_invoice
+from invoices.settling.credit_notes import issue_credit_note
+from invoices.settling.payments import record_payment, refund, write_off
+from invoices.settling.voiding import reissue, void_invoice
 from pricing.taxes import save_tax_rate
 from tests.factories import make_customer, put_on, run_sweep, send
 from tests.portal.conftest import NOW

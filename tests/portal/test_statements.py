@@ -10,10 +10,10 @@ from typing import Any
 from django.test import Client
 from pypdf import PdfReader
 
-from invoices.credit_notes import issue_credit_note
-from invoices.credits import grant_credits
 from invoices.models import Invoice
-from invoices.payments import record_payment
+from invoices.prepaid.credits import grant_credits
+from invoices.settling.credit_notes import issue_credit_note
+from invoices.settling.payments import record_payment
 from meters.models import Customer
 from tests.factories import put_on, run_sweep
 from tests.invoices.plans import fee, plan_with

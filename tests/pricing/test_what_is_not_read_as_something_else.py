@@ -9,7 +9,7 @@ import time_machine
 from django.core.exceptions import ValidationError
 from rest_framework.test import APIClient
 
-from invoices.explained import parts_of
+from invoices.lines.explained import parts_of
 from pricing.document_text import read_text
 from pricing.documents import apply_plan, export_plan
 from pricing.models import Plan

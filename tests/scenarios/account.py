@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from rest_framework.test import APIClient
 
-from invoices.statements import Statement, statement_of
+from invoices.statements.statement import Statement, statement_of
 from meters.models import Customer
 from meters.periods import Period, month_of
 from pricing.money import amount_text
@@ -20,7 +20,7 @@ from pricing.money import amount_text
 Json = dict[str, Any]
 
 # What the beat sends that moves invoices and credits, in its order. One round of it, and a sweep of what that has left.
-ROUND = ("invoices.tasks.sweep", "invoices.tasks.close_periods", "invoices.credit_tasks.follow_credits")
+ROUND = ("invoices.tasks.bills.sweep", "invoices.tasks.bills.close_periods", "invoices.tasks.prepaid.follow_credits")
 assert {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}.issuperset(ROUND)
 MONEY = ("total", "credits_applied", "credited", "paid", "written_off", "amount_due")
 

@@ -11,8 +11,8 @@ from typing import IO, Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from invoices.export_files import write_csv, write_zip
-from invoices.export_rows import documents_of, month_span
+from invoices.exporting.files import write_csv, write_zip
+from invoices.exporting.rows import documents_of, month_span
 from invoices.models import Export
 
 WIDTH = 40

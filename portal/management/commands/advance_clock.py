@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import F
 from django.utils import timezone
 
-from invoices import credit_tasks, tasks
 from invoices.models import InvoiceEvent
+from invoices.tasks import bills, prepaid
 from meters import clock, partitions
 from meters.words import day_words
 from pricing.money import format_money
@@ -49,9 +49,9 @@ class Command(BaseCommand):
         last = InvoiceEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0
         partitions.ensure_accepted_span(timezone.now())
         for _ in range(TICKS):
-            tasks.close_periods()
-            tasks.sweep()
-        credit_tasks.follow_credits()
+            bills.close_periods()
+            bills.sweep()
+        prepaid.follow_credits()
         happened = InvoiceEvent.objects.filter(id__gt=last, kind__in=["opened", "grace", "finalized"])
         for event in happened.select_related("invoice__customer").order_by("id"):
             invoice = event.invoice

@@ -1,0 +1,1 @@
+"""Alerts: thresholds that are told about once in a period."""

@@ -1,0 +1,1 @@
+"""Bills of the past by other prices, before these count."""

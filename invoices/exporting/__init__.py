@@ -1,0 +1,1 @@
+"""A month of all invoices as one file."""

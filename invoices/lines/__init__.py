@@ -1,0 +1,1 @@
+"""What a line of a bill opens to."""

@@ -1,0 +1,1 @@
+"""Credits: grants, their ledger, what draws on them."""

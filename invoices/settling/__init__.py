@@ -1,0 +1,1 @@
+"""What settles a final invoice: payments, credit notes, credits, becoming void."""
