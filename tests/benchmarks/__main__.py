@@ -19,14 +19,14 @@ def main() -> None:
 
     from meters.keys import create_api_key
     from meters.models import Customer, Event
-    from tests.benchmarks import backtest, charges, dataset, fresh, hot, ingest, month, reads, report, servers
+    from tests.benchmarks import backtest, charges, dataset, fresh, hot, ingest, month, reads, report, sdk, servers
 
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--events", type=int, default=1_000_000, help="that are there beforehand")
     parser.add_argument(
-        "--only", choices=["ingest", "hot", "reads", "charges", "backtest", "fresh", "month"], help="one part"
+        "--only", choices=["ingest", "hot", "reads", "charges", "backtest", "fresh", "month", "sdk"], help="one part"
     )
     parser.add_argument("--customers", type=int, default=dataset.CUSTOMERS, help="of the backtest and the month")
     parser.add_argument("--fresh-customers", type=int, default=fresh.CUSTOMERS, help="that send an event a second each")
@@ -38,7 +38,7 @@ def main() -> None:
     if Event.objects.exists() and not Customer.objects.filter(key="bench-0").exists():
         sys.exit("This database has events of its own; the benchmark works in an empty one.")
     meter = dataset.prepare()
-    if options.only != "charges":
+    if options.only not in ("charges", "sdk"):
         dataset.fill(meter, options.events, say)
     result = report.Report(events=Event.objects.count(), rounds=options.rounds, seconds=options.seconds)
     if options.only in (None, "ingest"):
@@ -60,6 +60,8 @@ def main() -> None:
         result.month = month.measure(meter, options.customers, say)
     if options.only in (None, "fresh"):
         result.fresh = fresh.measure(meter, options.fresh_customers, options.seconds, say)
+    if options.only in (None, "sdk"):
+        result.sdk = sdk.measure()
     text = result.text()
     print(text)
     if options.write:

@@ -53,19 +53,3 @@ export class FactsDropped extends TollmeterError {
     this.why = why;
   }
 }
-
-// The refusal as a Problem, also where something in between answered with another kind of document.
-export function problemOf(response, text) {
-  let document;
-  try {
-    document = JSON.parse(text);
-  } catch {
-    document = null;
-  }
-  if (typeof document !== "object" || document === null || Array.isArray(document)) {
-    const where = response.headers.get("Location");
-    const detail = where ? `It refers to ${where}; is the address right?` : text.slice(0, 200).trim();
-    document = { title: response.statusText, detail };
-  }
-  return new Problem(response.status, document);
-}

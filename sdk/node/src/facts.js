@@ -30,7 +30,9 @@ export function newId() {
 export function encode(customer, meter, value, more = {}) {
   if (meter !== null && typeof meter === "object") {
     // A fact of several meters: `value` is what is said beside.
-    return encodeWhat(customer, `"values":{${members(meter, numberText)}}`, value ?? {});
+    const values = members(meter, numberText);
+    if (!values) throw new TypeError("A fact has a meter with a value, or values by meter.");
+    return encodeWhat(customer, `"values":{${values}}`, value ?? {});
   }
   return encodeWhat(customer, `"meter":${text(meter, "A meter")},"value":${numberText(value)}`, more);
 }

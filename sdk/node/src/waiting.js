@@ -30,9 +30,9 @@ export class Changes {
   }
 }
 
-// Waits for a promise and keeps the process alive meanwhile, for at most so many seconds.
-export async function holding(promise, seconds = Infinity) {
-  const timer = setInterval(() => timer.unref(), Math.min(seconds * 1000, LONGEST));
+// Waits for a promise, and keeps the process alive meanwhile.
+export async function holding(promise) {
+  const timer = setInterval(() => {}, LONGEST);
   try {
     return await promise;
   } finally {

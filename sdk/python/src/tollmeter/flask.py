@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any
 
-from flask import Response, current_app, make_response, request
-from werkzeug.exceptions import HTTPException
+from flask import Response, after_this_request, current_app, request
 
 from tollmeter.aio import AsyncTollmeter
 from tollmeter.client import Tollmeter
 from tollmeter.request_usage import CustomerOf, RequestMeter
-from tollmeter.wsgi import environ_name, route_of_werkzeug
+from tollmeter.wsgi import environ_name
 
 View = Callable[..., Any]
 
@@ -32,28 +32,29 @@ def metered(
     meter_of_requests = RequestMeter(client, customer=customer, meter=meter, records=records)
 
     def decorate(view: View) -> View:
+        is_async = iscoroutinefunction(view)
+
         @wraps(view)
-        def metered_view(*args: Any, **kwargs: Any) -> Response:
-            usage = request.usage = meter_of_requests.begin()  # type: ignore[attr-defined]
-            # That of a view that fails.
-            status = 500
-            try:
-                response = make_response(current_app.ensure_sync(view)(*args, **kwargs))
-                status = response.status_code
-                return response
-            except HTTPException as error:
-                status = error.code or 500
-                raise
-            finally:
-                environ = request.environ
+        def metered_view(*args: Any, **kwargs: Any) -> Any:
+            # What `request` stands for is looked up once.
+            asked: Any = request._get_current_object()  # type: ignore[attr-defined]
+            usage = asked.usage = meter_of_requests.begin()
+
+            def end(response: Response) -> Response:
                 meter_of_requests.end(
                     usage,
-                    request=request,
-                    header=lambda name: environ.get(environ_name(name)),
-                    method=request.method,
-                    route=route_of_werkzeug(environ),
-                    status=status,
+                    request=asked,
+                    header=lambda name: asked.environ.get(environ_name(name)),
+                    method=asked.method,
+                    route=asked.url_rule.rule,
+                    status=response.status_code,
                 )
+                return response
+
+            # Also where the view fails and Flask, or a handler of errors, answers for it.
+            after_this_request(end)
+            called = current_app.ensure_sync(view) if is_async else view
+            return called(*args, **kwargs)
 
         return metered_view
 
