@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
-from tests.invoices.settling.settled import DECEMBER, fresh, make_bill
 
 from invoices.models import CreditNote, Invoice, NumberSeries, Payment
 from invoices.settling.credit_notes import issue_credit_note
 from invoices.settling.payments import record_payment
 from invoices.settling.voiding import void_invoice
 from tests.factories import make_customer, put_on
+from tests.invoices.settled import DECEMBER, fresh, make_bill
 
 ACTIONS = ["payment", "refund", "write-off", "credit", "void", "reissue"]
 

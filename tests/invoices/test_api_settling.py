@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import time_machine
 from rest_framework.test import APIClient
-from tests.invoices.settling.settled import DECEMBER, fresh, make_bill
 
 from invoices.api import settling_examples as documented
 from invoices.models import BillingPolicy, CreditNote, Invoice, Payment
@@ -14,6 +13,7 @@ from invoices.settling.voiding import void_invoice
 from meters.keys import create_api_key
 from meters.models import Customer
 from tests.factories import make_customer, put_on
+from tests.invoices.settled import DECEMBER, fresh, make_bill
 
 pytestmark = pytest.mark.usefixtures("november")
 

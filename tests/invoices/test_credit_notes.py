@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
-from tests.invoices.settling.settled import DECEMBER, finalize, fresh, lines_of, make_bill, make_plan_of_two
 
 from invoices.models import Correction, CreditNote, CreditNoteLine, Invoice, InvoiceEvent, InvoiceLine, NumberSeries
 from invoices.services import open_invoices
@@ -24,6 +23,7 @@ from pricing.money import total_of
 from pricing.taxes import save_tax_rate
 from tests.factories import make_customer, put_on
 from tests.invoices.plans import fee, plan_with
+from tests.invoices.settled import DECEMBER, finalize, fresh, lines_of, make_bill, make_plan_of_two
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("november")]
 

@@ -16,7 +16,6 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pypdf import PdfReader
-from tests.invoices.settling.settled import DECEMBER, MID_NOVEMBER, finalize, make_bill
 
 from invoices.exporting import exports
 from invoices.exporting import files as export_files
@@ -31,6 +30,7 @@ from pricing.taxes import save_tax_rate
 from tests.factories import make_customer, make_meter, put_on, send
 from tests.invoices.late import policy, rerate, void
 from tests.invoices.plans import ONE_EACH, fee, plan_with
+from tests.invoices.settled import DECEMBER, MID_NOVEMBER, finalize, make_bill
 from tests.racing import race
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,6 @@ from django.core import mail as outbox
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import transaction
 from django.utils import timezone
-from tests.invoices.settling.settled import MID_NOVEMBER, finalize, make_bill
 
 from invoices.mailing.contents import MOST_LINES, MailContent, alert_content, invoice_content
 from invoices.mailing.mails import queue, send_again, send_due
@@ -24,6 +23,7 @@ from invoices.services import open_invoices
 from portal.models import Membership
 from tests.factories import make_customer, make_meter, put_on, send
 from tests.invoices.plans import ONE_EACH, plan_with
+from tests.invoices.settled import MID_NOVEMBER, finalize, make_bill
 from tests.racing import race
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,6 @@ import pytest
 import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from tests.invoices.settling.settled import DECEMBER, finalize, fresh, make_bill
 
 from invoices.models import BillingPolicy, CreditNote, Invoice
 from invoices.papers.credit_note_paper import credit_note_paper
@@ -30,6 +29,7 @@ from tests.invoices.late import at, rerate, void, work_at
 from tests.invoices.papers import reader, rows, text
 from tests.invoices.plans import ONE_EACH, fee, plan_with
 from tests.invoices.prepaid import finalized, prepaid
+from tests.invoices.settled import DECEMBER, finalize, fresh, make_bill
 
 pytestmark = pytest.mark.django_db
 SELLER = {

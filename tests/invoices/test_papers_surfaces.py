@@ -12,7 +12,6 @@ from django.contrib.auth.models import Permission, User
 from django.core import mail as outbox
 from django.test import Client
 from rest_framework.test import APIClient
-from tests.invoices.settling.settled import DECEMBER, make_bill
 
 from invoices.mailing.contents import MailContent
 from invoices.mailing.mails import queue, send_due
@@ -28,6 +27,7 @@ from tests.invoices.november import NOW
 from tests.invoices.papers import text
 from tests.invoices.plans import plan_with
 from tests.invoices.prepaid import finalized
+from tests.invoices.settled import DECEMBER, make_bill
 
 pytestmark = pytest.mark.django_db
 

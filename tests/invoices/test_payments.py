@@ -6,7 +6,6 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
-from tests.invoices.settling.settled import DECEMBER, MID_NOVEMBER, finalize, fresh, make_bill, make_plan_of_two
 
 from invoices import signals
 from invoices.models import CreditEntry, CreditGrant, Invoice, InvoiceEvent, Payment
@@ -16,6 +15,7 @@ from invoices.settling.settlement import days_over, is_overdue, overdue, refresh
 from invoices.settling.voiding import void_invoice
 from invoices.states import money_state
 from tests.factories import make_customer, put_on, send
+from tests.invoices.settled import DECEMBER, MID_NOVEMBER, finalize, fresh, make_bill, make_plan_of_two
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("november")]
 

@@ -4,7 +4,6 @@ from decimal import Decimal
 
 import pytest
 from django.core.exceptions import ValidationError
-from tests.invoices.settling.settled import DECEMBER, fresh, make_bill, make_plan_of_two
 
 from invoices.models import CreditNote, Invoice, NumberSeries, Payment
 from invoices.services import close
@@ -12,6 +11,7 @@ from invoices.settling.credit_notes import issue_credit_note
 from invoices.settling.payments import record_payment, write_off
 from invoices.settling.voiding import reissue, void_invoice
 from pricing.money import total_of
+from tests.invoices.settled import DECEMBER, fresh, make_bill, make_plan_of_two
 from tests.racing import race
 
 pytestmark = pytest.mark.django_db(transaction=True)

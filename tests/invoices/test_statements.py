@@ -10,7 +10,6 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pypdf import PdfReader
-from tests.invoices.settling.settled import DECEMBER, MID_NOVEMBER, finalize, make_bill
 
 from invoices.models import Invoice
 from invoices.papers.pdf import pdf_of
@@ -29,6 +28,7 @@ from tests.factories import make_customer, make_meter, put_on, run_sweep, send
 from tests.invoices.late import rerate, void
 from tests.invoices.plans import ONE_EACH, fee, plan_with
 from tests.invoices.prepaid import prepaid
+from tests.invoices.settled import DECEMBER, MID_NOVEMBER, finalize, make_bill
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,6 @@ import pytest
 import time_machine
 from django.contrib.auth.models import Permission, User
 from django.test import Client
-from tests.invoices.settling.settled import DECEMBER, MID_NOVEMBER, make_bill
 
 from invoices.exporting import exports
 from invoices.exporting import files as export_files
@@ -20,6 +19,7 @@ from invoices.models import Export, Invoice
 from invoices.services import open_invoices
 from invoices.settling.payments import record_payment
 from tests.factories import make_customer
+from tests.invoices.settled import DECEMBER, MID_NOVEMBER, make_bill
 
 pytestmark = pytest.mark.django_db
 NOW = DECEMBER + timedelta(days=2)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import time_machine
 from rest_framework.test import APIClient
-from tests.invoices.settling.settled import DECEMBER, MID_NOVEMBER, make_bill
 
 from invoices.api.statement_examples import STATEMENT
 from invoices.models import Invoice
@@ -17,6 +16,7 @@ from meters.keys import create_api_key
 from meters.models import Customer
 from tests.factories import make_customer, run_sweep, send
 from tests.invoices.prepaid import prepaid
+from tests.invoices.settled import DECEMBER, MID_NOVEMBER, make_bill
 
 pytestmark = pytest.mark.django_db
 NOW = DECEMBER + timedelta(days=2)

@@ -6,15 +6,6 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from tests.invoices.settling.settled import (
-    DECEMBER,
-    MID_NOVEMBER,
-    finalize,
-    fresh,
-    lines_of,
-    make_bill,
-    make_plan_of_two,
-)
 
 from invoices import due, signals
 from invoices.adjustments import subject_of
@@ -27,6 +18,15 @@ from invoices.settling.voiding import preview_void, reissue, void_invoice
 from pricing.assignments import end
 from tests.factories import make_customer, put_on, send
 from tests.invoices.prepaid import check_ledger, prepaid
+from tests.invoices.settled import (
+    DECEMBER,
+    MID_NOVEMBER,
+    finalize,
+    fresh,
+    lines_of,
+    make_bill,
+    make_plan_of_two,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("november")]
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.utils import timezone
-from tests.invoices.settling.settled import DECEMBER, MID_NOVEMBER, make_bill
 
 from invoices.alerting.alerts import create_alert
 from invoices.models import OutboxEvent
@@ -20,6 +19,7 @@ from invoices.webhooks.endpoints import create_endpoint
 from invoices.webhooks.signing import new_secret, signed_headers
 from invoices.webhooks.spreading import spread
 from tests.factories import make_customer
+from tests.invoices.settled import DECEMBER, MID_NOVEMBER, make_bill
 
 TEXT = (Path(settings.BASE_DIR) / "docs" / "webhooks.md").read_text()
 EXAMPLES: list[Any] = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)]

@@ -7,7 +7,6 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
-from tests.invoices.settling.settled import make_bill
 
 from invoices.mailing.mails import queue, rendered, setting_of
 from invoices.mailing.preview import preview_of
@@ -17,6 +16,7 @@ from invoices.webhooks.delivering import send_due
 from invoices.webhooks.endpoints import create_endpoint
 from invoices.webhooks.spreading import spread
 from tests.invoices.receiver import Receiver, receiving
+from tests.invoices.settled import make_bill
 
 pytestmark = pytest.mark.django_db
 ENDPOINTS, DELIVERIES = "/admin/invoices/webhookendpoint/", "/admin/invoices/webhookdelivery/"
@@ -167,13 +167,14 @@ def test_every_kind_of_mail_is_listed_and_switched_off(staff: Client) -> None:
 
 @pytest.mark.parametrize("kind", MailSetting.Kind.values)
 def test_a_kind_is_looked_at_and_then_switched_on(staff: Client, kind: str) -> None:
-    staff.get(SETTINGS)
-    page = text(staff.get(f"{SETTINGS}{kind}/change/"))
+    link = f"{SETTINGS}{quote(kind)}/change/"
+    assert link in text(staff.get(SETTINGS))
+    page = text(staff.get(link))
     assert "an example, as there is none yet" in page
     fields = {"enabled": "on", "greeting": "Dear customer,", "closing": "Best\nBilling", "subject": "News"}
-    assert staff.post(f"{SETTINGS}{kind}/change/", fields).status_code == 302
+    assert staff.post(link, fields).status_code == 302
     assert MailSetting.objects.get(kind=kind).enabled
-    page = text(staff.get(f"{SETTINGS}{kind}/change/"))
+    page = text(staff.get(link))
     assert "<strong>News</strong>" in page
     assert "Dear customer," in page
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.utils import timezone
-from tests.invoices.settling.settled import DECEMBER, MID_NOVEMBER, make_bill, make_plan_of_two
 
 from invoices.models import Invoice, OutboxEvent, WebhookDelivery, WebhookEndpoint
 from invoices.prepaid.credits import grant_credits
@@ -22,6 +21,7 @@ from meters.models import Customer
 from pricing.assignment_import import import_assignments
 from pricing.assignments import change_plan, end
 from tests.factories import live_invoice, make_customer, make_meter, make_plan, put_on, run_sweep, send
+from tests.invoices.settled import DECEMBER, MID_NOVEMBER, make_bill, make_plan_of_two
 from tests.racing import race
 
 pytestmark = pytest.mark.django_db
