@@ -5,17 +5,18 @@ import { spawn } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { FakeServer, pause, refuse, slow } from "./fake_server.js";
+import { FakeServer, refuse, slow } from "./fake_server.js";
 
 const BEGIN = `
   import { Tollmeter } from "tollmeter";
-  const tollmeter = new Tollmeter({ closeSeconds: 0.4, batchSeconds: 60 });
+  const tollmeter = new Tollmeter(JSON.parse(process.argv[1]));
   tollmeter.meter("acme", "ApiCalls");
 `;
 
-// Runs a program; its exit code, what it wrote to the error output, and how many seconds it took after it began to end.
-async function run(server, program) {
-  const node = spawn(process.execPath, ["--input-type=module", "--eval", BEGIN + program], {
+// Runs a program; its exit code, and what it wrote to the error output.
+async function run(server, program, options = {}) {
+  const chosen = JSON.stringify({ batchSeconds: 60, retrySeconds: 0.1, closeSeconds: 30, ...options });
+  const node = spawn(process.execPath, ["--input-type=module", "--eval", BEGIN + program, chosen], {
     cwd: fileURLToPath(new URL("..", import.meta.url)),
     env: { ...process.env, TOLLMETER_API_KEY: "key", TOLLMETER_URL: server.url },
     stdio: ["ignore", "ignore", "pipe"],
@@ -34,11 +35,8 @@ test("what waits is sent when nothing else is left to do", async (t) => {
 
 test("a process that sent everything ends, with its client open", async (t) => {
   const server = await FakeServer.of(t);
-  const began = performance.now();
   assert.deepEqual(await run(server, "await tollmeter.flush();"), { code: 0, errors: "" });
   assert.equal(server.facts.size, 1);
-  // Connections are kept for longer than that.
-  assert.ok(performance.now() - began < 3500);
 });
 
 test("what others note at the end is sent, too", async (t) => {
@@ -58,11 +56,11 @@ test("flush and close hold the process until it is done", async (t) => {
   assert.equal(server.facts.size, 2);
 });
 
-for (const [name, fault] of [["refuses", refuse(503)], ["does not answer", () => pause(5)]]) {
+for (const [name, fault] of [["refuses", refuse(503)], ["does not answer", () => new Promise(() => {})]]) {
   test(`a server that ${name} does not keep a process`, async (t) => {
     const server = await FakeServer.of(t);
     server.always = fault;
-    const { code, errors } = await run(server, "");
+    const { code, errors } = await run(server, "", { closeSeconds: 0.2 });
     assert.equal(code, 0);
     assert.match(errors, /1 facts are lost: They could not be sent before the end\./);
   });

@@ -51,7 +51,7 @@ export class FakeServer {
 
   // Without what differs each time.
   async factsOf(client) {
-    await client.flush(5);
+    await client.flush(20);
     return [...this.facts.values()].map(({ id, time, ...rest }) => rest);
   }
 
@@ -117,17 +117,14 @@ export function cutInTheAnswer({ server, response, facts }) {
 }
 
 export function slow(seconds) {
-  return async () => {
-    await pause(seconds);
-    return false;
-  };
+  return () => new Promise((resolve) => setTimeout(resolve, seconds * 1000).unref());
 }
 
 export function pause(seconds) {
   return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }
 
-export async function until(condition, seconds = 5) {
+export async function until(condition, seconds = 20) {
   const end = performance.now() + seconds * 1000;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`${condition} did not come true within ${seconds} s.`);
