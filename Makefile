@@ -9,6 +9,8 @@ PYTHON := .venv/bin/python
 SERVED := $(PYTHON) -m config.services --
 # On all cores, each worker with servers of its own; the tests of a file stay together, in the order of collection.
 PYTEST := $(PYTHON) -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# What the Node SDK is tested with; where there is no npm, the tests say what they leave out.
+NODE_PACKAGES := $(and $(shell command -v npm),sdk/node/node_modules/.package-lock.json)
 ARGS ?=
 # uv works on this environment, whatever the caller's own settings say.
 export UV_PROJECT_ENVIRONMENT := .venv
@@ -20,10 +22,10 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 run: .venv/synced
 	@$(PYTHON) -m config.run
 
-test: .venv/synced
+test: .venv/synced $(NODE_PACKAGES)
 	@$(PYTEST) $(ARGS)
 
-check: .venv/synced
+check: .venv/synced $(NODE_PACKAGES)
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
@@ -40,7 +42,7 @@ bench: .venv/synced
 
 # The demo's data stays: it is in var/demo.
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache var/test* var/check var/bench
+	rm -rf .venv sdk/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache var/test* var/check var/bench
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment whose Python is gone is made anew; one whose lock file changed is brought up to it.
@@ -55,3 +57,7 @@ clean:
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@.venv/bin/uv sync --frozen --quiet --all-packages --system-certs
 	@touch $@
+
+sdk/node/node_modules/.package-lock.json: sdk/node/package-lock.json
+	@echo "Installing what the Node SDK is tested with"
+	@cd sdk/node && npm ci --ignore-scripts --no-audit --no-fund --silent || echo "It cannot be installed here."
