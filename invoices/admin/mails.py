@@ -9,6 +9,7 @@ from csp.constants import NONE
 from csp.decorators import csp_replace
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -78,10 +79,12 @@ class MailSettingAdmin(KeepsRows, ModelAdmin[MailSetting]):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         context: dict[str, Any] = {}
-        if object_id in MailSetting.Kind.values:
-            content, of = preview_of(object_id)
-            subject, text, _ = rendered(setting_of(object_id), content)
-            context = {"preview": {"subject": subject, "text": text, "of": of, "kind": object_id}}
+        # Links of the admin have "_5F" for the "_" of a kind.
+        kind = unquote(object_id)
+        if kind in MailSetting.Kind.values:
+            content, of = preview_of(kind)
+            subject, text, _ = rendered(setting_of(kind), content)
+            context = {"preview": {"subject": subject, "text": text, "of": of, "kind": kind}}
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def get_urls(self) -> list[Any]:
