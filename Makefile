@@ -29,6 +29,7 @@ check: .venv/synced $(NODE_PACKAGES)
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
+	cd sdk/python && ../../$(PYTHON) -m mypy
 	.venv/bin/lint-imports
 	TOLLMETER_DATA=var/check $(SERVED) $(PYTHON) manage.py makemigrations --check --dry-run
 	$(PYTEST) $(ARGS)

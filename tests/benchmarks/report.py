@@ -115,8 +115,9 @@ class Report:
         if self.sdk:
             lines += [
                 "",
-                "| middleware of the Python SDK | us a request without | us added | ratio | bar, us added |",
-                "|---|--:|--:|--:|--:|",
+                "| middleware of the Python SDK | us a request without | us added | ratio | bar, us added"
+                " | us of the thread that sends |",
+                "|---|--:|--:|--:|--:|--:|",
             ]
             for row in self.sdk:
                 lines.append(
