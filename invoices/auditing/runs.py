@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import TruncMonth
 from django.utils import timezone
 
@@ -34,6 +34,10 @@ CHUNK = 50
 SLICE_SECONDS = 5
 # A worker that has said nothing for so long is gone, or its message is.
 SILENCE = timedelta(minutes=2)
+# So often a chunk is begun: one that takes its worker with it each time, or for which the database gives up, is not
+# tried for ever.
+MOST_TRIES = 10
+STUCK = f"It was begun {MOST_TRIES} times at the same place and came no further. The log of the workers may say why."
 # What newer usage waited for is looked at again after so long.
 PAUSE_SECONDS = 1
 # Findings of a run that are kept; the others are counted.
@@ -115,7 +119,8 @@ def is_whole(run: AuditRun) -> bool:
 def work_on(run_id: int, *, seconds: int = SLICE_SECONDS) -> bool:
     """Works on a run for so long; answers whether there is more to do.
 
-    What cannot be done makes it a failed one. Raises OperationalError where the database is gone.
+    What cannot be done makes it a failed one, and so does a chunk that was begun MOST_TRIES times. Raises
+    OperationalError where the database is gone.
     """
     began = time.monotonic()
     while _next_chunk(run_id):
@@ -156,8 +161,9 @@ def is_overdue(now: datetime) -> bool:
 
 
 def give_up(run_id: int, error: str) -> None:
+    error = error.replace("\0", "")[:500]
     AuditRun.objects.filter(pk=run_id, status=Status.RUNNING).update(
-        status=Status.FAILED, error=error[:500], finished_at=timezone.now()
+        status=Status.FAILED, error=error, finished_at=timezone.now()
     )
 
 
@@ -166,7 +172,10 @@ def _next_chunk(run_id: int) -> bool:
     run = AuditRun.objects.filter(pk=run_id, status=Status.RUNNING).first()
     if run is None:
         return False
-    AuditRun.objects.filter(pk=run_id).update(seen_at=timezone.now())
+    if run.tries >= MOST_TRIES:
+        give_up(run_id, STUCK)
+        return False
+    AuditRun.objects.filter(pk=run_id).update(seen_at=timezone.now(), tries=F("tries") + 1)
     try:
         return _advance(run)
     except (OperationalError, InterfaceError):
@@ -196,6 +205,7 @@ def _advance(run: AuditRun) -> bool:
         held.done += len(customers)
         held.after = customers[-1].pk if customers else held.after
         held.seen_at = timezone.now()
+        held.tries = 0
         held.total = max(held.total, held.done)
         if is_last:
             # Whoever joined or left meanwhile is not missing from it.
@@ -219,9 +229,10 @@ def _keep(run: AuditRun, seen: Seen, room: int) -> None:
             check_name=one.check,
             customer_id=one.customer_id,
             invoice_id=one.invoice_id if one.invoice_id in invoices else None,
-            text=one.text,
-            expected=one.expected,
-            found=one.found,
+            # A long name must not keep anybody from hearing of it.
+            text=one.text[:500],
+            expected=one.expected[:120],
+            found=one.found[:120],
         )
         for one in seen.findings[:room]
     )

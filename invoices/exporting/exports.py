@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -28,6 +28,10 @@ CHUNKS = {Export.Form.CSV: 500, Export.Form.ZIP: 40}
 SLICE_SECONDS = 5
 # A worker that has said nothing for so long is gone, or its message is.
 SILENCE = timedelta(seconds=60)
+# So often a chunk is begun: one that takes its worker with it each time, or for which the database gives up, is not
+# tried for ever.
+MOST_TRIES = 5
+STUCK = f"It was begun {MOST_TRIES} times at the same place and came no further. The log of the workers may say why."
 UNFINISHED = (Export.Status.WAITING, Export.Status.RUNNING)
 
 
@@ -41,15 +45,19 @@ def start_export(*, month: date, form: str, actor: str = "", now: datetime | Non
         raise ValidationError({"form": "One of zip and csv."})
     if month_span(month).start > now:
         raise ValidationError({"month": "This month has not begun."})
-    if Export.objects.filter(month=month, form=form, status__in=UNFINISHED).exists():
-        raise ValidationError("This file is being made already.")
-    return Export.objects.create(month=month, form=form, actor=actor[:150], total=len(documents_of(month, now=now)))
+    total = len(documents_of(month, now=now))
+    try:
+        with transaction.atomic():
+            return Export.objects.create(month=month, form=form, actor=actor[:150], total=total)
+    except IntegrityError:
+        raise ValidationError("This file is being made already.") from None
 
 
 def work_on(export_id: int, *, seconds: int = SLICE_SECONDS) -> bool:
     """Works on an export for so long; answers whether there is more to do. Nothing where another worker is on it.
 
-    What cannot be made makes it a failed one. Raises OperationalError where the database is gone.
+    What cannot be made makes it a failed one, and so does a chunk that was begun MOST_TRIES times. Raises
+    OperationalError where the database is gone.
     """
     began = time.monotonic()
     while _next_chunk(export_id):
@@ -79,10 +87,12 @@ def forget_old(now: datetime) -> int:
 def _next_chunk(export_id: int) -> bool:
     """Takes an export one chunk on; answers whether there is another."""
     try:
+        # Counted in a transaction of its own: what dies with its worker counts as well.
         with transaction.atomic():
-            export = (
-                Export.objects.select_for_update(skip_locked=True).filter(pk=export_id, status__in=UNFINISHED).first()
-            )
+            if not _count_try(_held(export_id)):
+                return False
+        with transaction.atomic():
+            export = _held(export_id)
             return export is not None and _advance(export)
     except (OperationalError, InterfaceError):
         raise
@@ -92,9 +102,25 @@ def _next_chunk(export_id: int) -> bool:
         return False
 
 
+def _held(export_id: int) -> Export | None:
+    """None where it is over, or another worker is on it."""
+    return Export.objects.select_for_update(skip_locked=True).filter(pk=export_id, status__in=UNFINISHED).first()
+
+
+def _count_try(export: Export | None) -> bool:
+    if export is None:
+        return False
+    if export.tries >= MOST_TRIES:
+        raise RuntimeError(STUCK)
+    export.tries += 1
+    export.save(update_fields=["tries"])
+    return True
+
+
 def _fail(export_id: int, error: Exception) -> None:
     failed = Export.objects.filter(pk=export_id, status__in=UNFINISHED)
-    failed.update(status=Export.Status.FAILED, error=str(error)[:500], finished_at=timezone.now())
+    text = str(error).replace("\0", "")[:500]
+    failed.update(status=Export.Status.FAILED, error=text, finished_at=timezone.now())
     for export in Export.objects.filter(pk=export_id, status=Export.Status.FAILED):
         export_files.remove(export)
 
@@ -110,6 +136,7 @@ def _advance(export: Export) -> bool:
         export.done = 0
     export.total = len(documents)
     export.seen_at = now
+    export.tries = 0
     export.status = Export.Status.RUNNING
     chunk = CHUNKS[Export.Form(export.form)]
     some = documents[export.done : export.done + chunk]

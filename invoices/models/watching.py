@@ -105,6 +105,8 @@ class AuditRun(models.Model):
     checked = models.JSONField(default=dict)
     # What could not be recounted, by reason.
     left_out = models.JSONField(default=dict)
+    # How often the next chunk was begun.
+    tries = models.PositiveSmallIntegerField(default=0)
     # How many findings there are, of which very many are not kept.
     found = models.PositiveIntegerField(default=0)
     error = models.CharField(max_length=500, blank=True)
@@ -166,6 +168,8 @@ class Export(models.Model):
     status = models.CharField(max_length=10, choices=Status, default=Status.WAITING)
     total = models.PositiveIntegerField(default=0)
     done = models.PositiveIntegerField(default=0)
+    # How often the next chunk was begun.
+    tries = models.PositiveSmallIntegerField(default=0)
     file = models.CharField(max_length=300, blank=True)
     error = models.CharField(max_length=500, blank=True)
     actor = models.CharField(max_length=150, blank=True)
@@ -175,6 +179,11 @@ class Export(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["month", "form"], condition=Q(status__in=["waiting", "running"]), name="export_one_at_a_time"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_form_display()} of {self.month:%B %Y}"

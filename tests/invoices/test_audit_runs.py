@@ -9,7 +9,7 @@ import time_machine
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 from psycopg import IsolationLevel
 
@@ -115,6 +115,34 @@ class TestARun:
         assert not work_on(run.pk)
         run.refresh_from_db()
         assert (run.status, run.error) == ("failed", "ZeroDivisionError: of course")
+
+    def test_that_nobody_gets_on_with_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def cancelled(at: Look) -> Seen:
+            raise OperationalError("canceling statement due to statement timeout")
+
+        monkeypatch.setitem(OF_CUSTOMERS, "totals", cancelled)
+        run = start_audit()
+        for _ in range(runs.MOST_TRIES):
+            with pytest.raises(OperationalError):
+                audit_tasks.work_on_audit(run.pk)
+        audit_tasks.work_on_audit(run.pk)
+        run.refresh_from_db()
+        assert (run.status, run.error) == ("failed", runs.STUCK)
+
+    def test_chunks_that_are_done_are_no_tries(self, chunks_of_one: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(runs, "MOST_TRIES", 1)
+        run = start_audit()
+        work_on(run.pk)
+        run.refresh_from_db()
+        assert (run.status, run.done) == ("done", 3)
+
+    def test_a_finding_with_long_words_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = Finding("totals", "x" * 600, expected="y" * 200, found="z" * 200)
+        monkeypatch.setitem(OF_CUSTOMERS, "totals", lambda at: Seen([found]))
+        run = start_audit(checks=["totals"])
+        work_on(run.pk)
+        run.refresh_from_db()
+        assert (run.status, run.findings.get().found) == ("done", "z" * 120)
 
     def test_very_many_findings_are_counted_and_not_all_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(runs, "MOST_KEPT", 2)

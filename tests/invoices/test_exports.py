@@ -13,7 +13,7 @@ import pytest
 import time_machine
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from pypdf import PdfReader
 
@@ -318,6 +318,23 @@ class TestWork:
         assert "exists" in export.error
         assert not exports.work_on(export.pk)
 
+    def test_a_chunk_that_nobody_gets_through_is_given_up(self, bill: Invoice, monkeypatch: pytest.MonkeyPatch) -> None:
+        def cancelled(*_: Any, **__: Any) -> None:
+            raise OperationalError("canceling statement due to statement timeout")
+
+        monkeypatch.setattr(exports, "documents_of", cancelled)
+        export = Export.objects.create(month=MONTH, form="csv")
+        for _ in range(exports.MOST_TRIES):
+            with pytest.raises(OperationalError):
+                export_tasks.work_on_export(export.pk)
+        export_tasks.work_on_export(export.pk)
+        export.refresh_from_db()
+        assert (export.status, export.error) == ("failed", exports.STUCK)
+
+    def test_chunks_that_are_done_are_no_tries(self, bills: list[Invoice], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(exports, "MOST_TRIES", 1)
+        assert made().status == "done"
+
     def test_the_beat_takes_up_what_nobody_is_on(self, bill: Invoice, clock: Any) -> None:
         export = exports.start_export(month=MONTH, form="csv")
         assert exports.unattended(NOW, 5) == []
@@ -356,6 +373,16 @@ class TestWork:
         exports.start_export(month=MONTH, form="zip")
         exports.work_on(export.pk)
         exports.start_export(month=MONTH, form="csv")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_that_ask_at_once_get_one() -> None:
+    def ask() -> None:
+        exports.start_export(month=date(2026, 10, 1), form="csv")
+
+    refused = race(ask, ask, ask)
+    assert [type(error) for error in refused] == [ValidationError] * 2
+    assert Export.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
