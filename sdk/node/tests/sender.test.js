@@ -1,10 +1,8 @@
 // What no server sees.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { version } from "tollmeter";
 import { Sender } from "../src/sender.js";
 
 test("waits grow and differ", () => {
@@ -14,10 +12,4 @@ test("waits grow and differ", () => {
     assert.ok(new Set(waits).size > 10);
     assert.ok(longest / 2 <= Math.min(...waits) && Math.max(...waits) <= longest);
   }
-});
-
-test("the version is that of the package, which needs no other", () => {
-  const described = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
-  assert.equal(version, described.version);
-  assert.ok(!("dependencies" in described));
 });
