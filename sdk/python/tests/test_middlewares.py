@@ -202,6 +202,25 @@ def test_asgi_with_the_client_for_asyncio(server: FakeServer) -> None:
     tollmeter.sync.close()
 
 
+def test_asgi_sends_what_waits_before_the_server_ends(server: FakeServer, client: Make) -> None:
+    """As some servers end by the signal that they got, and then nothing is done at exit."""
+    tollmeter = client(batch_seconds=60)
+    app = fastapi_app(tollmeter)
+    get_asgi(app, "/v1/jobs/5")
+    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    answers: list[str] = []
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        answers.append(message["type"])
+
+    asyncio.run(app({"type": "lifespan", "state": {}}, receive, send))
+    assert answers == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert len(server.facts) == 1
+
+
 def test_requests_of_nobody_and_those_left_out_are_not_metered(server: FakeServer, client: Make) -> None:
     tollmeter = client()
     app = TollmeterWSGI(flask_app(), tollmeter, customer="X-Customer")

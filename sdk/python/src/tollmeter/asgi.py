@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -37,6 +38,9 @@ class TollmeterASGI:
         self._route = route or route_of_starlette
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, self._sending_at_shutdown(send))
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -62,6 +66,16 @@ class TollmeterASGI:
                 route=self._route(scope),
                 status=status,
             )
+
+    def _sending_at_shutdown(self, send: Send) -> Send:
+        """Some servers end by the signal that they got, so nothing that waits in memory is sent at exit."""
+
+        async def sent(message: Any) -> None:
+            if message["type"].startswith("lifespan.shutdown."):
+                await asyncio.get_running_loop().run_in_executor(None, self._meter.flush)
+            await send(message)
+
+        return sent
 
 
 def _header(scope: Scope, name: str) -> str | None:

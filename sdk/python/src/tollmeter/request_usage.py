@@ -103,6 +103,11 @@ class RequestMeter:
         except Exception as error:
             self._client.sender.tell(TollmeterError(f"A request was not metered: {type(error).__name__}: {error}"))
 
+    def flush(self) -> None:
+        """Sends what would be lost with the process, for as long as the client may take to close."""
+        if not self._client.queue.lasts:
+            self._client.flush(self._client.close_timeout)
+
     def _customer_of(self, request: Any, header: Callable[[str], str | None]) -> str | None:
         if isinstance(self._customer, str):
             return header(self._customer)

@@ -171,7 +171,8 @@ class Sender:
 
     def tell(self, error: TollmeterError) -> None:
         if self._on_error is None:
-            logger.warning("%s", error)
+            retry_in = getattr(error, "retry_in", None)
+            logger.warning("%s%s", error, "" if retry_in is None else f" (next try in {retry_in:.1f} s)")
             return
         try:
             self._on_error(error)
