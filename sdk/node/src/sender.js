@@ -210,5 +210,5 @@ export class Sender {
 function wordsOf(failure) {
   // fetch says no more than that it failed, and why beneath.
   const { message, cause } = failure;
-  return cause ? `${cause.code ?? cause.name}: ${cause.message || message}` : message;
+  return cause ? cause.message || cause.code || message : message;
 }
