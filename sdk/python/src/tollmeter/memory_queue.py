@@ -32,7 +32,9 @@ class MemoryQueue:
 
     def after_fork(self) -> None:
         """Begins anew in a process that was just forked: what waited is its parent's, which sends it."""
-        self.changed = threading.Condition()
+        # What `changed` waits with; alone it is faster to take.
+        self._lock = threading.RLock()
+        self.changed = threading.Condition(self._lock)
         self._facts: deque[bytes] = deque()
         self._in_flight: list[bytes] = []
         # Facts have numbers: those put so far, those that left the queue, and those that were taken before the batch.
@@ -42,7 +44,7 @@ class MemoryQueue:
         self.dropped = 0
 
     def put(self, fact: bytes) -> None:
-        with self.changed:
+        with self._lock:
             if self.closing:
                 raise Closed("This client is closed.")
             if len(self._facts) >= self.size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from tollmeter.aio import AsyncTollmeter
@@ -86,6 +87,7 @@ class _Answer:
                 self._middleware.end(self._usage, self._environ, self._status, self._route)
 
 
+@lru_cache(maxsize=64)
 def environ_name(header: str) -> str:
     return "HTTP_" + header.upper().replace("-", "_")
 
