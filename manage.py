@@ -7,9 +7,16 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    from django.conf import settings
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError:
+        if settings.DATABASE_URL:
+            raise
+        sys.exit("There is no database: start `make run`, with the same TOLLMETER_DATA, or set DATABASE_URL.")
 
 
 if __name__ == "__main__":
