@@ -25,7 +25,21 @@ class Strict(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-class ByKey(serializers.SlugRelatedField[Any]):
+class Named(serializers.SlugRelatedField[Any]):
+    """A row, named by a text; what cannot be stored is nothing's name."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, str) and not _is_storable(data):
+            self.fail("does_not_exist", slug_name=self.slug_field, value=data)
+        return super().to_internal_value(data)
+
+
+def _is_storable(text: str) -> bool:
+    """Neither with a NUL nor with half of a character, which JSON can write."""
+    return not any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in text)
+
+
+class ByKey(Named):
     """A customer or a meter, named by its key."""
 
     default_error_messages = {"does_not_exist": "There is none with the key {value!r}."}

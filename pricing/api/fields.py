@@ -13,7 +13,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from meters.api.pagination import CursorPagination
-from meters.api.serializers import DayField, Strict
+from meters.api.serializers import DayField, Named, Strict
 from meters.models import ApiKey
 from pricing.models import ProductItem
 from pricing.rates import RateError
@@ -40,7 +40,7 @@ class Settable(Strict):
 
 
 @extend_schema_field(OpenApiTypes.STR)
-class ItemByKey(serializers.SlugRelatedField[ProductItem]):
+class ItemByKey(Named):
     """A product item, named by the key of its meter."""
 
     default_error_messages = {"does_not_exist": "There is no product item of a meter with the key {value!r}."}

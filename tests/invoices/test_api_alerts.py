@@ -1,5 +1,6 @@
 """`/v1/alerts` and `/v1/alert-firings`."""
 
+import json
 from typing import Any
 
 import pytest
@@ -213,3 +214,15 @@ def test_units_may_have_decimals(client: APIClient) -> None:
     make_meter("Storage")
     made = ok(post(client, {"name": "GB", "kind": "quantity", "threshold": "0.5", "product_item": "Storage"}), 201)
     assert (made["currency"], made["budget"], made["threshold"]) == (None, None, "0.5")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_no_customer_is_named_by_what_cannot_be_stored(client: APIClient, name: str) -> None:
+    body = json.dumps(NEW | {"customer": name, "product_item": name})
+    refused = client.post(ALERTS, body, content_type="application/json")
+    assert pointers(refused) == {"/customer", "/product_item"}
+
+
+def test_nor_in_the_query(client: APIClient) -> None:
+    for path in (ALERTS, FIRINGS, "/v1/invoices", "/v1/credit-notes", "/v1/credits"):
+        assert pointers(client.get(path, {"customer": "a\0b"})) == {"/customer"}
