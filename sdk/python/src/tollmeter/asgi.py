@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 from tollmeter.aio import AsyncTollmeter
@@ -89,8 +90,23 @@ def _header(scope: Scope, name: str) -> str | None:
 def route_of_starlette(scope: Scope) -> str | None:
     """The path of the route, with its parameters by name, below where its application is mounted."""
     path = getattr(scope.get("route"), "path", None)
-    if not isinstance(path, str):
-        return None
-    root = scope.get("root_path", "")
-    mounted = root[len(scope.get("app_root_path", root)) :]
-    return str(mounted) + path
+    if isinstance(path, str):
+        root = scope.get("root_path", "")
+        return str(root[len(scope.get("app_root_path", root)) :]) + path
+    if "router" in scope and "endpoint" in scope:
+        # Starlette before version 1 says who answers, not by which route.
+        return _path_to(scope["router"], scope["endpoint"])
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _path_to(router: Any, endpoint: Any) -> str | None:
+    """The path of the first route that leads to the endpoint."""
+    for route in getattr(router, "routes", None) or ():
+        path = str(getattr(route, "path", ""))
+        if getattr(route, "endpoint", None) is endpoint:
+            return path
+        below = _path_to(route, endpoint)
+        if below is not None:
+            return path + below
+    return None
