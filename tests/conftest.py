@@ -20,6 +20,9 @@ from tests.scenarios.live import Live
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
+# Each test client is an application of its own, which would first look through all static files.
+settings.WHITENOISE_AUTOREFRESH = True
+
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
