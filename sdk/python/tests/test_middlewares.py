@@ -262,6 +262,20 @@ def test_a_request_is_answered_whatever_becomes_of_its_fact(server: FakeServer, 
     assert any("KeyError" in text for text in texts)
 
 
+def test_a_route_that_cannot_be_said_is_left_out(server: FakeServer, client: Make) -> None:
+    def broken(request: Any) -> str:
+        raise KeyError("route")
+
+    errors: list[TollmeterError] = []
+    tollmeter = client(on_error=errors.append)
+    wsgi = TollmeterWSGI(plain_app, tollmeter, customer="X-Customer", records="Records", route=broken)
+    assert get_wsgi(wsgi, "/").content == b"onetwo"
+    asgi = TollmeterASGI(starlette.applications.Starlette(), tollmeter, customer="X-Customer", route=broken)
+    assert get_asgi(asgi, "/").status_code == 404
+    assert [fact["dimensions"].keys() for fact in facts_of(server, tollmeter)] == [{"method", "status"}] * 2
+    assert len(errors) == 2
+
+
 def test_outside_of_a_request_there_is_no_usage() -> None:
     with pytest.raises(LookupError, match="outside"):
         current_usage()

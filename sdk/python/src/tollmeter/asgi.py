@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from functools import lru_cache
 from typing import Any
 
 from tollmeter.aio import AsyncTollmeter
@@ -64,7 +63,7 @@ class TollmeterASGI:
                 request=scope,
                 header=lambda name: _header(scope, name),
                 method=scope["method"],
-                route=self._route(scope),
+                route=self._meter.route(self._route, scope),
                 status=status,
             )
 
@@ -99,7 +98,6 @@ def route_of_starlette(scope: Scope) -> str | None:
     return None
 
 
-@lru_cache(maxsize=1024)
 def _path_to(router: Any, endpoint: Any) -> str | None:
     """The path of the first route that leads to the endpoint."""
     for route in getattr(router, "routes", None) or ():

@@ -74,6 +74,14 @@ class RequestMeter:
         _current.set(usage)
         return usage
 
+    def route(self, route_of: Callable[[Any], str | None], request: Any) -> str | None:
+        """The route that this function says; none where it fails, which is told."""
+        try:
+            return route_of(request)
+        except Exception as error:
+            self._client.sender.tell(TollmeterError(f"No route is known: {type(error).__name__}: {error}"))
+            return None
+
     def end(
         self,
         usage: RequestUsage,

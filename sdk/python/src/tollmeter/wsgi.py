@@ -33,7 +33,7 @@ class TollmeterWSGI:
     ) -> None:
         self._app = app
         self._meter = RequestMeter(client, customer=customer, meter=meter, records=records)
-        self.route = route or route_of_werkzeug
+        self._route = route or route_of_werkzeug
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         answer = _Answer(self, environ, start_response)
@@ -46,6 +46,9 @@ class TollmeterWSGI:
 
     def begin(self) -> RequestUsage:
         return self._meter.begin()
+
+    def route(self, environ: Environ) -> str | None:
+        return self._meter.route(self._route, environ)
 
     def end(self, usage: RequestUsage, environ: Environ, status: int, route: str | None) -> None:
         self._meter.end(
