@@ -56,7 +56,7 @@ def open_invoices(assignment: Assignment, *, now: datetime | None = None) -> lis
     )
     # One that was void before it had a number leaves its period to be invoiced; one that is void since does not.
     taken = assignment.invoices.filter(~Q(status=Invoice.Status.VOID) | ~Q(number=""), is_correction=False)
-    last = taken.order_by("-period_start").first()
+    last = taken.order_by("-period_start", "-id").first()
     start = last.period_end if last else assignment.starts_at
     end = assignment.ends_at
     versions = versions_of(assignment) if start <= now and (end is None or start < end) else []
@@ -103,7 +103,7 @@ def follow_assignment(assignment: Assignment, *, now: datetime | None = None) ->
     live = assignment.invoices.select_for_update(of=("self",)).select_related(*PARTS).order_by("period_start")
     for invoice in live.filter(status__in=Invoice.LIVE):
         whole = _whole_period(assignment, invoice.plan_version, invoice.period_start)
-        wanted = whole.clip(invoice.period_start, end).end
+        wanted = whole.clip(invoice.period_start, min(filter(None, (end, _begins_after(invoice))), default=None)).end
         if wanted == invoice.period_end:
             continue
         detail = {"from": str(invoice.period_end), "to": str(wanted)}
@@ -122,6 +122,13 @@ def follow_assignment(assignment: Assignment, *, now: datetime | None = None) ->
             _recalculate(invoice, now)
     _mark_siblings_stale(assignment)
     open_invoices(assignment, now=now)
+
+
+def _begins_after(invoice: Invoice) -> datetime | None:
+    """Where the next period of its assignment begins that has an invoice."""
+    others = Invoice.objects.filter(assignment=invoice.assignment_id, period_start__gt=invoice.period_start)
+    beside = others.exclude(status=Invoice.Status.VOID).filter(is_correction=False).order_by("period_start")
+    return beside.values_list("period_start", flat=True).first()
 
 
 @transaction.atomic
@@ -227,17 +234,17 @@ def _recalculate(invoice: Invoice, now: datetime) -> bool:
 def open_again(old: Invoice, *, actor: str = "", now: datetime) -> Invoice:
     """Another invoice for the period of a void one, by the usage and terms of now: in grace, which is over at once.
 
-    Call it with the customer locked, where the period has no invoice.
+    Call it with the customer locked, where the period has no invoice. Of an assignment that has been ended inside the
+    period since, it is for what comes before that.
     """
-    # It has the period that the assignment has: see `open_invoices`.
-    Assignment.objects.select_for_update(of=("self",)).get(pk=old.assignment_id)
+    assignment = Assignment.objects.select_for_update(of=("self",)).get(pk=old.assignment_id)
     invoice = Invoice.objects.create(
         customer=old.customer,
         assignment=old.assignment,
         plan_version=old.plan_version,
         status=Invoice.Status.GRACE,
         period_start=old.period_start,
-        period_end=old.period_end,
+        period_end=old.period.clip(old.period_start, assignment.ends_at).end,
         closes_at=now,
         time_zone=old.time_zone,
         currency=old.currency,

@@ -237,7 +237,10 @@ def give_back(invoice: Invoice, now: datetime) -> None:
         left = EXACT.add(left, one.amount)
         # To whom it was good for no longer it comes back as it is.
         if grant.voided_at is not None:
-            _enter(grant, Kind.VOIDED, left.copy_negate(), left, now)
+            of = _void_source(grant)
+            _enter(grant, Kind.VOIDED, left.copy_negate(), left, now, invoice=of)
+            if of is not None:
+                _settle(of, "credit voided", left, now)
         elif grant.expires_at is not None and grant.expires_at <= now:
             _expire(grant, left, now)
     _settle(invoice, "credits returned", total_of(one.amount for one in back), now)
@@ -246,6 +249,13 @@ def give_back(invoice: Invoice, now: datetime) -> None:
 def _of_invoice(invoice: Invoice) -> list[CreditGrant]:
     entries = invoice.credit_entries.filter(kind=Kind.GRANTED, grant__voided_at=None)
     return _locked_all(list(entries.values_list("grant", flat=True)))
+
+
+def _void_source(grant: CreditGrant) -> Invoice | None:
+    """The invoice below zero that became this grant, where it is void: it owes what the grant has paid for others."""
+    made = grant.entries.filter(kind=Kind.GRANTED, invoice__status=Invoice.Status.VOID).select_related("invoice")
+    first = made.first()
+    return first.invoice if first is not None else None
 
 
 def _net(entries: Iterable[tuple[int, Decimal]]) -> list[Drawn]:

@@ -63,6 +63,9 @@ def check_reissue(invoice: Invoice) -> None:
         raise ValidationError("Only a final invoice can be issued anew; this one still follows usage.")
     if invoice.status != Invoice.Status.VOID:
         return
+    ends_at = invoice.assignment.ends_at
+    if ends_at is not None and ends_at <= invoice.period_start:
+        raise ValidationError("The plan has been ended before this period.")
     others = Invoice.objects.filter(assignment=invoice.assignment_id, is_correction=False)
     beside = others.exclude(status=Invoice.Status.VOID)
     if beside.filter(period_start__lt=invoice.period_end, period_end__gt=invoice.period_start).exists():

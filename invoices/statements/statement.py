@@ -141,6 +141,10 @@ class _Invoice:
     zone: ZoneInfo
     due_on: date | None
 
+    def since(self, at: datetime) -> datetime:
+        """From when on a document of the invoice counts: not before that, whatever a clock that was put back says."""
+        return max(at, self.finalized_at)
+
 
 @dataclass(frozen=True, slots=True)
 class _Move:
@@ -194,6 +198,7 @@ def _moves(customer: Customer, currency: str, until: datetime | None) -> Iterato
     """All that has moved the balance before a moment, in no order. A statement for each kind of document."""
     invoices = _invoices(Q(customer=customer, currency=currency), until)
     through = {"invoice__customer": customer, "invoice__currency": currency}
+    through |= _before("invoice__finalized_at", until)
     notes = (
         CreditNote.objects.filter(**through, **_before("issued_at", until))
         .order_by()
@@ -202,27 +207,30 @@ def _moves(customer: Customer, currency: str, until: datetime | None) -> Iterato
     credited: dict[int, list[Decimal]] = defaultdict(list)
     for pk, invoice, at, number, total, reason in notes:
         credited[invoice].append(total)
-        yield _Move(at, invoices[invoice], CREDIT_NOTE, total.copy_negate(), pk, number=number, text=reason)
+        one = invoices[invoice]
+        yield _Move(one.since(at), one, CREDIT_NOTE, total.copy_negate(), pk, number=number, text=reason)
     for one in invoices.values():
         yield _Move(one.finalized_at, one, INVOICE, one.total)
         if one.voided_at is not None and (until is None or one.voided_at < until):
             # What credit notes have not taken back: nothing, unless it was of less than nothing.
             left = EXACT.subtract(total_of(credited[one.pk]), one.total)
-            yield _Move(one.voided_at, one, VOID, left)
+            yield _Move(one.since(one.voided_at), one, VOID, left)
     entries = (
         CreditEntry.objects.filter(**through, **_before("at", until))
         .order_by()
         .values_list("pk", "invoice", "at", "kind", "amount", "grant__name")
     )
     for pk, invoice, at, kind, amount, name in entries:
-        yield _Move(at, invoices[invoice], CREDITS, amount, pk, what=kind, text=name)
+        one = invoices[invoice]
+        yield _Move(one.since(at), one, CREDITS, amount, pk, what=kind, text=name)
     payments = (
         Payment.objects.filter(**through, **_before("created_at", until))
         .order_by()
         .values_list("pk", "invoice", "created_at", "kind", "amount", "reference", "paid_on")
     )
     for pk, invoice, at, kind, amount, reference, day in payments:
-        yield _Move(at, invoices[invoice], kind, amount.copy_negate(), pk, text=reference, day=day)
+        one = invoices[invoice]
+        yield _Move(one.since(at), one, kind, amount.copy_negate(), pk, text=reference, day=day)
 
 
 def _invoices(of: Q, until: datetime | None) -> dict[int, _Invoice]:

@@ -200,6 +200,40 @@ def test_an_invoice_below_zero_becomes_credit(clock: Any) -> None:
     assert statement.closing == 5
 
 
+def test_credit_of_a_void_invoice_that_comes_back_is_owed_no_more(clock: Any) -> None:
+    made = make_customer("acme")
+    put_on(made, plan_with("Basic", {make_meter(): ONE_EACH}), date(2026, 9, 1))
+    september = datetime(2026, 9, 9, tzinfo=UTC)
+    send("acme", "ApiCalls", 5, id="late", time=september, now=september)
+    finalize(made, MID_NOVEMBER)
+    void("late")
+    rerate(made)
+    below = finalize(made, MID_NOVEMBER)
+    send("acme", "ApiCalls", 3, time=MID_NOVEMBER, now=MID_NOVEMBER)
+    paid = finalize(made)
+    assert (below.total, paid.amount_due) == (-5, 0)
+    void_invoice(below.pk, reason="Wrong", now=DECEMBER)
+    # The three that it paid of November's are gone, so it is owed for them; as long as that stands.
+    assert december(made).closing == Invoice.objects.get(pk=below.pk).amount_due + 5 == 8
+    void_invoice(paid.pk, reason="Wrong too", now=DECEMBER + DAY)
+    statement = december(made)
+    assert Invoice.objects.get(pk=below.pk).amount_due == 0
+    assert ("Credit taken back, invoice", -3) in [(one.words, one.amount) for one in statement.entries]
+    assert statement.closing == 5
+
+
+def test_an_invoice_that_a_clock_ahead_made_counts_before_its_payment(clock: Any) -> None:
+    made = make_customer("acme")
+    put_on(made, plan_with("Seats", {}, fee("seat", "30")), date(2026, 11, 1))
+    ahead = MONTH.end + timedelta(minutes=1)
+    bill = finalize(made, ahead)
+    clock.move_to(MONTH.end - timedelta(minutes=1))
+    record_payment(bill.pk, amount=Decimal(30), actor="ben")
+    assert december(made).entries == []
+    january = statement_of(made, "USD", JANUARY, now=END)
+    assert [(one.words, one.balance) for one in january.entries] == [("Invoice", 30), ("Payment for invoice", 0)]
+
+
 def test_currencies_never_mix(bill: Invoice, clock: Any) -> None:
     made = bill.customer
     put_on(made, plan_with("Tokyo", {}, fee("seat", "500"), currency="JPY"), date(2026, 11, 1))

@@ -15,8 +15,9 @@ from invoices.services import close, open_invoices
 from invoices.settling.credit_notes import issue_credit_note
 from invoices.settling.payments import record_payment, refund
 from invoices.settling.voiding import preview_void, reissue, void_invoice
-from pricing.assignments import end
+from pricing.assignments import change_plan, end
 from tests.factories import make_customer, put_on, send
+from tests.invoices.plans import fee, plan_with
 from tests.invoices.prepaid import check_ledger, prepaid
 from tests.invoices.settled import (
     DECEMBER,
@@ -239,6 +240,33 @@ class TestReissue:
         assert due.stale_invoices(10, now=DECEMBER) == [new.pk]
         closed = close(new.pk, now=DECEMBER + timedelta(minutes=1))
         assert closed.total == Decimal("122.63")
+
+    def test_of_what_the_assignment_has_left_of_the_period(self, bill: Invoice) -> None:
+        void(bill)
+        change_plan(bill.assignment, plan=plan_with("Other", {}, fee("base", "9")), when=date(2026, 11, 15))
+        new = again(bill)
+        assert (new.period_start, new.period_end) == (bill.period_start, datetime(2026, 11, 15, tzinfo=UTC))
+        # The usage was at noon of that day.
+        assert new.total == 0
+
+    def test_not_where_the_assignment_has_nothing_left_of_the_period(self, bill: Invoice) -> None:
+        void(bill)
+        end(bill.assignment, ends_on=date(2026, 11, 1))
+        with pytest.raises(ValidationError, match="ended before this period"):
+            again(fresh(bill))
+
+    def test_it_does_not_grow_into_the_next_invoice(self) -> None:
+        """Of an assignment that ended inside the period, and goes on after all since."""
+        customer = make_customer("acme")
+        ended = put_on(customer, make_plan_of_two(), date(2026, 11, 1), date(2026, 11, 10))
+        bill = void(finalize(customer))
+        end(ended, ends_on=None)
+        new = again(bill)
+        ended.refresh_from_db()
+        end(ended, ends_on=date(2026, 12, 20))
+        live = Invoice.objects.filter(status__in=Invoice.LIVE).order_by("period_start")
+        assert [one.period_start.day for one in live][:2] == [1, 10]
+        assert fresh(new).period_end == live[1].period_start
 
     def test_only_of_what_was_final(self, bill: Invoice) -> None:
         put_on(other := make_customer("other"), bill.assignment.plan, date(2026, 11, 1))
