@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
 from django.db import models, transaction
 from django.http import HttpRequest
@@ -26,7 +28,11 @@ else:
             return cls
 
     class ModelAdmin(_Subscriptable, admin.ModelAdmin):
-        pass
+        def get_changelist_instance(self, request: HttpRequest) -> Any:
+            # Django takes every field's name as a filter, and the database no NUL; what is searched for it looks at.
+            if any("\0" in text for name, texts in request.GET.lists() if name != SEARCH_VAR for text in texts):
+                raise IncorrectLookupParameters
+            return super().get_changelist_instance(request)
 
     class TabularInline(_Subscriptable, admin.TabularInline):
         pass

@@ -285,3 +285,10 @@ def test_the_list_asks_the_same_of_the_database_however_long_it_is(
     for path in (ALERTS, FIRINGS):
         with django_assert_max_num_queries(7):
             text(staff.get(path))
+
+
+def test_a_list_is_not_asked_for_what_cannot_be_stored(staff: Client) -> None:
+    for path in ("/admin/invoices/alert/?kind=a%00b", "/admin/invoices/invoice/?number=%00"):
+        answer = staff.get(path)
+        assert (answer.status_code, answer["Location"].partition("?")[2]) == (302, "e=1")
+    assert staff.get("/admin/invoices/alert/?q=%00").status_code == 200
