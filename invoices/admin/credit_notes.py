@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 
 from invoices.admin.papers import CreditNotePapers
 from invoices.models import CreditNote
+from invoices.settling.note_taxes import taxes_of
 from meters.admin.base import ModelAdmin, ReadOnly, instant, link
 from pricing.money import format_money
 
@@ -61,10 +62,12 @@ class CreditNoteAdmin(CreditNotePapers, ReadOnly, ModelAdmin[CreditNote]):
         context: dict[str, Any] = {}
         if note is not None:
             currency = note.invoice.currency
-            lines = [(line, format_money(line.amount, currency)) for line in note.lines.all()]
+            charges = [line for line in note.lines.all() if not line.is_tax]
             context = {
-                "charges": [one for one in lines if not one[0].is_tax],
-                "taxes": [one for one in lines if one[0].is_tax],
+                "charges": [(line, format_money(line.amount, currency)) for line in charges],
+                "taxes": [
+                    (line, rate, format_money(line.amount, currency)) for line, rate in taxes_of(note, note.invoice)
+                ],
                 "subtotal": format_money(note.subtotal, currency),
                 "total": format_money(note.total, currency),
             }

@@ -14,7 +14,7 @@ from django.db.models import Prefetch
 
 from invoices.addressee import addressee_of
 from invoices.late.corrections import key_of
-from invoices.lines.explained import TAXES, parts_of
+from invoices.lines.explained import TAXES, parts_of, percent_of_tax
 from invoices.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine
 from meters.aggregation import plain
 from meters.periods import Period, local_date, local_midnight, next_month
@@ -159,6 +159,4 @@ def _unit_price(line: InvoiceLine) -> str:
 def _amounts(amount: str, line: InvoiceLine | None, *, is_tax: bool) -> tuple[str, str, str]:
     if not is_tax:
         return amount, "", ""
-    steps = line.steps if line is not None else []
-    percents = (step["percent"] for step in steps if step.get("kind") == "tax" and step.get("percent") is not None)
-    return "", str(next(percents, "")), amount
+    return "", percent_of_tax(line) if line is not None else "", amount

@@ -70,6 +70,12 @@ def facts_of(line: InvoiceLine) -> list[str]:
     return [row.detail for row in told if row.detail != amount]
 
 
+def percent_of_tax(line: InvoiceLine) -> str:
+    """The percentage of a line of tax, as it was when the line was computed: "19"."""
+    percents = (step.get("percent") for step in line.steps if step.get("kind") == "tax")
+    return str(next((percent for percent in percents if percent is not None), ""))
+
+
 def rate_text_of(line: InvoiceLine) -> list[str]:
     """The rate in words, as it was when the line was computed; nothing where there was none."""
     if line.rate is None:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from invoices.alerting.words import reached_words, threshold_words
-from invoices.lines.explained import parts_of
+from invoices.lines.explained import TAXES, parts_of, percent_of_tax
 from invoices.models import Alert, CreditRule, Invoice, InvoiceLine
 from meters.words import day_words, period_words
 from pricing.money import format_money
@@ -36,21 +36,22 @@ def invoice_content(invoice: Invoice) -> MailContent:
     period = period_words(invoice.period, invoice.zone)
     currency = invoice.currency
     lines = list(invoice.lines.select_related("invoice").order_by("position"))
-    taxes = (InvoiceLine.Kind.TAX, InvoiceLine.Kind.TAX_CORRECTION)
+    taxes = [line for line in lines if line.kind in TAXES]
     shown = [
         (f"{line.name} ({part})" if part else line.name, format_money(line.amount, currency))
         for line, part in zip(lines, parts_of(lines), strict=True)
+        if line.kind not in TAXES
     ]
     if len(shown) > MOST_LINES:
-        shown = [*shown[:MOST_LINES], (f"and {len(lines) - MOST_LINES} more, on the invoice", "")]
-    sums = []
-    if any(line.kind in taxes for line in lines):
-        sums.append(("Before tax", format_money(invoice.subtotal, currency)))
+        shown = [*shown[:MOST_LINES], (f"and {len(shown) - MOST_LINES} more, on the invoice", "")]
+    sums = [("Subtotal", format_money(invoice.subtotal, currency))] if taxes else []
+    sums += [(_tax_name(line), format_money(line.amount, currency)) for line in taxes]
     sums.append(("Total", format_money(invoice.total, currency)))
     due = invoice.amount_due
     if due != invoice.total:
-        sums.append(("Paid by credits", format_money(invoice.credits_applied, currency)))
-        sums.append(("To pay", format_money(due, currency)))
+        if invoice.credits_applied:
+            sums.append(("Paid by credits", format_money(invoice.credits_applied.copy_negate(), currency)))
+        sums.append(("Amount due", format_money(due, currency)))
     facts = [("Invoice", invoice.number), ("Period", period), ("Plan", invoice.plan_version.plan.public_name)]
     if due > 0 and invoice.due_on is not None:
         facts.append(("Due", day_words(invoice.due_on)))
@@ -64,6 +65,11 @@ def invoice_content(invoice: Invoice) -> MailContent:
         url=_url("portal:invoice", invoice.pk),
         url_text="See the invoice, and how each amount comes about",
     )
+
+
+def _tax_name(line: InvoiceLine) -> str:
+    percent = percent_of_tax(line)
+    return f"{line.name} {percent}%" if percent and line.kind == InvoiceLine.Kind.TAX else line.name
 
 
 def alert_content(alert: Alert, invoice: Invoice, value: Decimal) -> MailContent:

@@ -50,8 +50,8 @@ def _example_invoice() -> MailContent:
         subject=f"Invoice 2026-0042 from {settings.COMPANY_NAME}: $47.60",
         intro="Your invoice for 1–30 Nov 2026 is ready.",
         facts=[("Invoice", "2026-0042"), ("Period", "1–30 Nov 2026"), ("Plan", "Pro"), ("Due", "15 Dec 2026")],
-        lines=[("API calls", "$40.00"), ("VAT", "$7.60")],
-        sums=[("Before tax", "$40.00"), ("Total", "$47.60")],
+        lines=[("API calls", "$40.00")],
+        sums=[("Subtotal", "$40.00"), ("VAT 19%", "$7.60"), ("Total", "$47.60")],
     )
 
 

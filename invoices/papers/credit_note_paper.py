@@ -7,6 +7,7 @@ from invoices.models import CreditNote
 from invoices.papers.paper import Column, Line, Paper, Sum, Table
 from invoices.papers.parties import buyer_party, footer_lines, seller_party
 from invoices.seller import seller_of
+from invoices.settling.note_taxes import taxes_of
 from meters.periods import local_date
 from meters.words import day_words, period_words
 from pricing.money import format_money
@@ -40,16 +41,16 @@ def _facts(note: CreditNote) -> Iterator[tuple[str, str]]:
     yield "Issued", day_words(local_date(note.issued_at, zone))
     yield "Invoice", invoice.number
     if invoice.finalized_at is not None:
-        yield "Of", day_words(local_date(invoice.finalized_at, zone))
+        yield "Invoiced", day_words(local_date(invoice.finalized_at, zone))
     yield "Period", f"{period_words(invoice.period, zone)}, days of {invoice.time_zone}"
     yield "Currency", invoice.currency
 
 
 def _sums(note: CreditNote) -> Iterator[Sum]:
     currency = note.invoice.currency
-    taxes = [line for line in note.lines.all() if line.is_tax]
+    taxes = taxes_of(note, note.invoice)
     if taxes:
         yield Sum("Subtotal", format_money(note.subtotal, currency))
-    for line in taxes:
-        yield Sum(line.name, format_money(line.amount, currency))
+    for line, rate in taxes:
+        yield Sum(line.name, format_money(line.amount, currency), rate)
     yield Sum("Total credited", format_money(note.total, currency), is_strong=True)

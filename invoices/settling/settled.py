@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from invoices.models import CreditNote, CreditNoteLine, Invoice, Payment
 from invoices.prepaid.balances import credits_of, drawn_of
+from invoices.settling.note_taxes import taxes_of
 from meters.words import day_words
 from pricing.money import total_of
 
@@ -15,11 +16,11 @@ WORDS = {Payment.Kind.PAYMENT: "Paid", Payment.Kind.REFUND: "Paid back", Payment
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A credit note with its lines, and its taxes apart."""
+    """A credit note with its lines, and its taxes apart, each with its rate in words."""
 
     note: CreditNote
     charges: Sequence[CreditNoteLine]
-    taxes: Sequence[CreditNoteLine]
+    taxes: Sequence[tuple[CreditNoteLine, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def settled_of(invoice: Invoice) -> Settled | None:
             Note(
                 note,
                 [line for line in note.lines.all() if not line.is_tax],
-                [line for line in note.lines.all() if line.is_tax],
+                taxes_of(note, invoice),
             )
             for note in notes
         ],

@@ -240,7 +240,7 @@ def test_the_figures_of_a_mail(settings: Any) -> None:
     invoice = make_bill()
     content = invoice_content(invoice)
     assert list(content.lines)[:2] == [("ApiCalls", "$100.00"), ("Storage", "$3.50")]
-    assert list(content.sums) == [("Before tax", "$93.15"), ("Total", "$110.85")]
+    assert list(content.sums) == [("Subtotal", "$93.15"), ("Tax 1 19%", "$17.70"), ("Total", "$110.85")]
     assert ("Due", "17 Dec 2026") in content.facts
     assert content.url == f"https://billing.vendor.example/invoices/{invoice.pk}/"
 
@@ -253,8 +253,8 @@ def test_credits_are_taken_off_in_it() -> None:
     send("globex", "ApiCalls", 100, time=MID_NOVEMBER, now=MID_NOVEMBER)
     finalize(customer)
     [mail] = Mail.objects.all()
-    assert "Paid by credits: $30.00" in mail.text
-    assert "To pay: $70.00" in mail.text
+    assert "Paid by credits: -$30.00" in mail.text
+    assert "Amount due: $70.00" in mail.text
     assert mail.subject.endswith("$70.00")
 
 

@@ -326,13 +326,13 @@ class TestACreditNote:
         shown = [row for row in rows(credit_note_pdf(note).content) if "| Page" not in row]
         assert shown == [
             "Sellers GmbH", "Credit note", "Hauptstr. 1", "10115 Berlin", "CN-2026-0001", "Tax ID DE1",
-            "Credited to", "Issued | 3 Dec 2026", "acme", "Invoice | 2026-0001", "Of | 3 Dec 2026",
+            "Credited to", "Issued | 3 Dec 2026", "acme", "Invoice | 2026-0001", "Invoiced | 3 Dec 2026",
             "Period | 1–30 Nov 2026, days of UTC", "Currency | USD",
             "$23.80 credited",
             "Reason: Counted twice",
             "Item | Credited",
             "ApiCalls | $20.00",
-            "Subtotal | $20.00", "Tax 1 | $3.80",
+            "Subtotal | $20.00", "Tax 1 | $3.80", "19%",
             "Total credited | $23.80",
             "IBAN DE02 1203",
         ]  # fmt: skip
