@@ -57,7 +57,7 @@ class ExportForm(forms.Form):
 
 @admin.register(Export)
 class ExportAdmin(ReadOnly, ModelAdmin[Export]):
-    list_display = ["label", "status_chip", "documents", "started", "actor"]
+    list_display = ["label", "status_chip", "documents", "started", "by"]
     list_filter = ["form", "status"]
     list_per_page = 50
     show_full_result_count = False
@@ -89,6 +89,10 @@ class ExportAdmin(ReadOnly, ModelAdmin[Export]):
     @admin.display(description="started", ordering="id")
     def started(self, export: Export) -> str:
         return instant(export.created_at)
+
+    @admin.display(description="started by", ordering="actor")
+    def by(self, export: Export) -> str:
+        return export.actor or "Tollmeter"
 
     @admin.display(description="month")
     def month_words(self, export: Export) -> str:

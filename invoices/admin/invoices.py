@@ -195,7 +195,7 @@ class InvoiceAdmin(InvoicePapers, LinePages, OverduePage, SettlingPages, ReadOnl
     def customer_link(self, invoice: Invoice) -> SafeString:
         return link(reverse("admin:meters_customer_change", args=[invoice.customer_id]), invoice.customer)
 
-    @admin.display(description="written to")
+    @admin.display(description="billed to")
     def written_to(self, invoice: Invoice) -> SafeString:
         """The head of the invoice, a line for each part that it has."""
         to = addressee_of(invoice)

@@ -82,7 +82,7 @@ def settling_panel(invoice: Invoice, request: HttpRequest, now: datetime | None 
     now = now or timezone.now()
     day = local_day(invoice, now)
     state = money_state(invoice, day)
-    due = day_words(invoice.due_on) if invoice.due_on else ""
+    due = day_words(invoice.due_on) if invoice.due_on and invoice.status == Invoice.Status.FINAL else ""
     if is_overdue(invoice, day):
         days = days_over(invoice, day)
         due = f"{due}, {days} day{'' if days == 1 else 's'} ago"
@@ -134,7 +134,7 @@ def _standing(invoice: Invoice) -> list[tuple[str, str]]:
         ("Credit notes", money(invoice.credited.copy_negate())),
         ("Paid", money(invoice.paid.copy_negate())),
         ("Written off", money(invoice.written_off.copy_negate())),
-        ("Due", f"{money(due.copy_negate())} owed back" if due < 0 else money(due)),
+        ("Amount due", f"{money(due.copy_negate())} owed back" if due < 0 else money(due)),
     ]
 
 
@@ -166,6 +166,7 @@ class SettlingPages:
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": form.title,
+            "subtitle": f"{invoice} of {invoice.customer}",
             "form": form,
             "lines": form.line_fields() if isinstance(form, CreditForm) else None,
             "invoice": invoice,

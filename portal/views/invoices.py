@@ -10,6 +10,7 @@ from django_htmx.http import HttpResponseStopPolling
 from invoices.addressee import addressee_of
 from invoices.lines.opened import open_lines
 from invoices.models import Invoice
+from invoices.seller import seller_of
 from invoices.settling.settled import invoice_credits, settled_of
 from portal.access import PortalRequest, for_customer, visible_invoices, wants_fragment
 from portal.bills import freshness, trials_of
@@ -35,6 +36,7 @@ def invoice_detail(request: PortalRequest, pk: int) -> HttpResponse:
     now = timezone.now()
     context = {
         "invoice": invoice,
+        "seller": seller_of(invoice),
         "addressee": addressee_of(invoice),
         "trial_end": trials_of([invoice]).get(invoice.pk),
         "lines": opened_lines(open_lines(invoice, with_days=False, now=now)),

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from invoices.papers.pdf import pdf_of
 from invoices.papers.statement_paper import statement_paper
+from invoices.seller import seller_now
 from invoices.statements.query import StatementQuery
 from invoices.statements.rows import csv_rows, file_name
 from invoices.statements.running_bills import RunningBills, credits_words, running_bills
@@ -30,6 +31,7 @@ def statement(request: PortalRequest) -> HttpResponse:
     found, running = _read(request, form, now)
     context = {
         "form": form,
+        "seller": seller_now(),
         "statement": found,
         "running": running,
         "credits": credits_words(running, found.zone),

@@ -86,9 +86,9 @@ def test_each_line_says_what_it_is_and_how_it_comes_about(staff: Client, acme: C
 
 def test_it_says_to_whom_the_invoice_is_written(staff: Client, acme: Customer) -> None:
     invoice = live_invoice(acme)
-    assert "Written to: Acme <Ltd> 1 Road Town Tax ID GB1 " in page(staff, invoice)
+    assert "Billed to: Acme <Ltd> 1 Road Town Tax ID GB1 " in page(staff, invoice)
     Invoice.objects.update(status=Invoice.Status.VOID, customer_name="")
-    assert "Written to: Acme Plan:" in page(staff, invoice)
+    assert "Billed to: Acme Plan:" in page(staff, invoice)
 
 
 def test_the_page_asks_the_same_whatever_its_lines_are(

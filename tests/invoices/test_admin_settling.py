@@ -60,7 +60,7 @@ class TestPayment:
         typed = {"amount": "50.00", "paid_on": "2026-12-02", "reference": "TX 1"}
         looked = text(staff.post(page(bill, "payment"), typed))
         assert "Paid $0.00 -$50.00" in looked
-        assert "Due $110.85 $60.85" in looked
+        assert "Amount due $110.85 $60.85" in looked
         assert "Reference TX 1" in looked
         assert not Payment.objects.exists()
         assert fresh(bill).amount_due == Decimal("110.85")
@@ -91,7 +91,7 @@ class TestPayment:
         assert staff.post(page(bill, "payment"), again).status_code == 302
         second = text(staff.post(page(bill, "payment"), again))
         assert "has changed since you looked" in second
-        assert "Due $60.85 $10.85" in second
+        assert "Amount due $60.85 $10.85" in second
         assert Payment.objects.count() == 1
 
     @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ class TestCredit:
         typed = {"reason": "An outage", "line1": "10", "line2": "", "line3": ""}
         looked = text(staff.post(page(bill, "credit"), typed))
         assert "A credit note with the next number ApiCalls $10.00 Tax 1 $1.90 Total $11.90" in looked
-        assert "Due $110.85 $98.95" in looked
+        assert "Amount due $110.85 $98.95" in looked
         # Looking takes no number.
         assert not NumberSeries.objects.filter(series="credit_note").exists()
         done = text(confirm(staff, bill, "credit", **typed))
@@ -170,7 +170,7 @@ class TestVoid:
     def test_void(self, staff: Client, bill: Invoice) -> None:
         record_payment(bill.pk, amount=Decimal(50), actor="bank", now=DECEMBER)
         looked = text(staff.post(page(bill, "void"), {"reason": "Wrong company"}))
-        assert "Due $60.85 $50.00 owed back" in looked
+        assert "Amount due $60.85 $50.00 owed back" in looked
         assert "Total $110.85" in looked
         assert fresh(bill).status == "final"
         done = text(confirm(staff, bill, "void", reason="Wrong company"))
@@ -198,7 +198,8 @@ class TestTheInvoicePage:
         assert "Partly paid" in shown
         assert "Due 17 Dec 2026" in shown
         assert (
-            "Total $110.85 Prepaid credits $0.00 Credit notes -$1.19 Paid -$20.00 Written off $0.00 Due $89.66" in shown
+            "Total $110.85 Prepaid credits $0.00 Credit notes -$1.19 Paid -$20.00 Written off $0.00 Amount due $89.66"
+            in shown
         )
         assert "Payment TX 9 bank $20.00" in shown
         assert "CN-2026-0001" in shown
@@ -227,7 +228,7 @@ class TestCreditNotePages:
         note = issue_credit_note(bill.pk, reason="An outage", amounts={1: Decimal(10)}, actor="ben", now=DECEMBER)
         assert "CN-2026-0001 2026-0001 acme $11.90" in text(staff.get("/admin/invoices/creditnote/"))
         shown = text(staff.get(f"/admin/invoices/creditnote/{note.pk}/change/"))
-        assert "ApiCalls $10.00 Subtotal $10.00 Tax 1 $1.90 Total $11.90" in shown
+        assert "ApiCalls $10.00 Subtotal $10.00 Tax 1 19% $1.90 Total credited $11.90" in shown
         assert "ben" in shown
         assert "Save" not in shown
 

@@ -33,7 +33,7 @@ def test_a_final_invoice_is_a_document(owner: Client, october: Invoice) -> None:
     assert "Billed to Acme Corp Period 1–31 Oct 2026 (UTC) Plan Growth version 1 Currency USD" in page
     assert "API calls 6,000 calls $5.00" in page
     assert "Blocks of 1,000 1,000 calls = 1 block x $5.00 $5.00" in page
-    assert "Total $5.00 Left to pay by 2 Dec 2026 $5.00" in page
+    assert "Total $5.00 Amount due by 2 Dec 2026 $5.00" in page
     assert "Estimate" not in page
 
 
@@ -142,8 +142,8 @@ def test_the_list_is_paged_with_a_fixed_number_of_queries(
 def test_a_page_takes_a_fixed_number_of_queries(
     owner: Client, november: Invoice, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    # Session, person, customers; invoice, trial, usage version, credits; lines, and what they are about.
-    with django_assert_num_queries(10):
+    # Session, person, customers; invoice, who sends it, trial, usage version, credits; lines, and what they are about.
+    with django_assert_num_queries(11):
         owner.get(f"/invoices/{november.pk}/")
 
 

@@ -49,7 +49,7 @@ def page(client: Client, bill: Invoice) -> str:
 def test_when_it_is_due_and_how_much(owner: Client, bill: Invoice) -> None:
     shown = page(owner, bill)
     assert "Due 2 Dec 2026" in shown
-    assert "Total $59.50 Left to pay by 2 Dec 2026 $59.50" in shown
+    assert "Total $59.50 Amount due by 2 Dec 2026 $59.50" in shown
     assert "Due 2 Dec 2026" in text(owner.get("/invoices/"))
 
 
@@ -57,9 +57,9 @@ def test_what_is_paid_and_credited(owner: Client, bill: Invoice) -> None:
     record_payment(bill.pk, amount=Decimal(20), reference="TX secret", actor="ben")
     issue_credit_note(bill.pk, reason="An outage.", amounts={1: Decimal(10)}, actor="ben")
     shown = page(owner, bill)
-    assert "Credit note CN-2026-0001 -$11.90 Paid 18 Nov 2026 -$20.00 Left to pay by 2 Dec 2026 $27.60" in shown
+    assert "Credit note CN-2026-0001 -$11.90 Paid 18 Nov 2026 -$20.00 Amount due by 2 Dec 2026 $27.60" in shown
     assert "Credit note CN-2026-0001 18 Nov 2026 An outage." in shown
-    assert "API calls $10.00 Subtotal $10.00 VAT $1.90 Total $11.90" in shown
+    assert "API calls $10.00 Subtotal $10.00 VAT 19% $1.90 Total credited $11.90" in shown
     assert "Partly paid" in shown
     # Who did it is for staff.
     assert "ben" not in shown
@@ -83,7 +83,7 @@ def test_paid_overdue_and_written_off(owner: Client, bill: Invoice, clock: Any) 
     assert "Paid back 3 Dec 2026 $60.00" in page(owner, bill)
     write_off(bill.pk, reason="They do not pay.", actor="ben")
     shown = page(owner, bill)
-    assert "Written off -$59.50 Left to pay $0.00" in shown
+    assert "Written off -$59.50 Amount due $0.00" in shown
     assert "They do not pay" not in shown
 
 
@@ -93,8 +93,10 @@ def test_void_and_in_its_place(owner: Client, bill: Invoice) -> None:
     shown = page(owner, bill)
     assert "Void" in shown
     assert "Owed back to you $59.50" in shown
-    assert "Left to pay" not in shown
+    assert "Amount due" not in shown
+    assert "Replaced by a running invoice" in shown
     closed = close(new.pk)
+    assert f"Replaced by {closed.number}" in page(owner, bill)
     assert f"In place of {bill.number}" in page(owner, closed)
     assert "Void" in text(owner.get("/invoices/"))
 
@@ -103,7 +105,7 @@ def test_an_estimate_has_nothing_due(owner: Client, bill: Invoice) -> None:
     live = Invoice.objects.get(customer=bill.customer, status="open")
     shown = page(owner, live)
     assert "Estimate" in shown
-    assert "Left to pay by" not in shown
+    assert "Amount due by" not in shown
 
 
 def test_a_stranger_sees_none_of_it(bill: Invoice, globex: Any, sign_in: Any) -> None:
