@@ -68,7 +68,7 @@ class InvoiceViewSet(
     pagination_class = NewestFirst
     customer_keys = {"list", "retrieve", "line_events", "pdf", "csv"}
     # A number may have dots and slashes in it; what is done to an invoice is a last part of small letters.
-    lookup_value_regex = r"(?:(?!/[a-z-]+$).)+"
+    lookup_value_regex = r"(?:(?!/[a-z-]+/?$).)+"
 
     def get_object(self) -> Invoice:
         """By its id, or by its number, which is never made of digits alone."""

@@ -254,3 +254,10 @@ def test_numbers_with_slashes_and_dots(api: Api, bill: Invoice) -> None:
     assert post(client, slashed, "payments", amount="1").status_code == 201
     assert post(client, slashed, "credit-notes", reason="So").json()["number"] == "C/2026/1"
     assert client.get("/v1/credit-notes/C/2026/1").json()["invoice"] == "INV/2026.2"
+
+
+def test_what_cannot_be_done_to_an_invoice_is_not_found(api: Api, bill: Invoice) -> None:
+    client = api()
+    for named in (bill.pk, bill.number):
+        for answer in (client.post(f"/v1/invoices/{named}/forget"), client.get(f"/v1/invoices/{named}/forget")):
+            assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
