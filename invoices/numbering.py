@@ -1,5 +1,6 @@
 """Numbers of documents: one series a kind and year, without gaps."""
 
+import re
 import string
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -36,6 +37,17 @@ def formatted(pattern: str, year: int, number: int) -> str:
     """A number by its pattern: "{year}-{number:04}" makes 2026-0042. Raises NumberFormatError."""
     check_pattern(pattern)
     return pattern.format(year=year, number=number)
+
+
+def reader(pattern: str) -> re.Pattern[str]:
+    """What finds `year` and `number` in the numbers that a pattern makes, and in others that look like them."""
+    check_pattern(pattern)
+    found = ""
+    for literal, name, spec, _ in string.Formatter().parse(pattern):
+        found += re.escape(literal)
+        if name is not None:
+            found += rf"(?P<{name}>\d{{{int(spec or 1)},}})"
+    return re.compile(found, re.ASCII)
 
 
 def check_pattern(pattern: str) -> None:

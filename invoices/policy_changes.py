@@ -11,7 +11,7 @@ from django.db import transaction
 
 from invoices.late.rerating import carry_anew
 from invoices.models import BillingPolicy, CreditNote, Invoice, NumberSeries, PlanPolicy
-from invoices.numbering import NumberFormatError, check_pattern, formatted
+from invoices.numbering import NumberFormatError, check_pattern, formatted, reader
 from pricing.inputs import check_row, known, number
 from pricing.models import Plan
 
@@ -50,10 +50,11 @@ def set_billing_policy(*, changes: Mapping[str, Any], now: datetime) -> BillingP
     for name, value in changes.items():
         setattr(policy, name, number(value, name) if name == "late_ignored_below" else value)
     check_row(policy)
-    numbers = next_numbers({name: getattr(policy, name) for name in PATTERNS.values()}, now)
+    next_numbers({name: getattr(policy, name) for name in PATTERNS.values()}, now)
     for series, name in PATTERNS.items():
-        if getattr(policy, name) != before[name] and _is_taken(series, numbers[name]):
-            raise ValidationError({name: f"There is a {numbers[name]} already."})
+        taken = _taken(series, getattr(policy, name), now) if getattr(policy, name) != before[name] else None
+        if taken is not None:
+            raise ValidationError({name: f"There is a {taken} already."})
     policy.save()
     if any(getattr(policy, name) != before[name] for name in OF_CORRECTIONS):
         carry_anew()
@@ -82,9 +83,20 @@ def next_numbers(patterns: Mapping[str, str], now: datetime) -> dict[str, str]:
     return found
 
 
-def _is_taken(series: str, text: str) -> bool:
+def _taken(series: str, pattern: str, now: datetime) -> str | None:
+    """A document's number, by another pattern, that this one would come to; there it could make no number any more."""
+    last = dict(NumberSeries.objects.filter(series=series).values_list("year", "last"))
+    read, this_year = reader(pattern), now.astimezone(ZoneInfo(settings.ACCOUNT_TIME_ZONE)).year
     model = Invoice if series == Series.INVOICE else CreditNote
-    return bool(model.objects.filter(number=text).exists())
+    for text in model.objects.exclude(number="").order_by("pk").values_list("number", flat=True).iterator():
+        found = read.fullmatch(text)
+        if found is None:
+            continue
+        year, number = int(found["year"]), int(found["number"])
+        is_to_come = year >= this_year and number > last.get(year, 0)
+        if is_to_come and formatted(pattern, year, number) == text:
+            return text
+    return None
 
 
 @transaction.atomic

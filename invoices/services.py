@@ -110,6 +110,8 @@ def follow_assignment(assignment: Assignment, *, now: datetime | None = None) ->
         InvoiceEvent.objects.create(invoice=invoice, kind="period changed", detail=detail)
         if wanted <= invoice.period_start:
             invoice.status = Invoice.Status.VOID
+            # Should the assignment go on after all, another one can be issued in that place.
+            invoice.replaces = None
             rerating.follow_void(invoice)
         else:
             invoice.period_end = wanted
@@ -117,7 +119,7 @@ def follow_assignment(assignment: Assignment, *, now: datetime | None = None) ->
             invoice.status = Invoice.Status.OPEN if now < wanted else invoice.status
             # Whoever approved it saw another period.
             invoice.approved_at, invoice.approved_by = None, ""
-        invoice.save(update_fields=["period_end", "closes_at", "status", "approved_at", "approved_by"])
+        invoice.save(update_fields=["period_end", "closes_at", "status", "approved_at", "approved_by", "replaces"])
         if invoice.is_live:
             _recalculate(invoice, now)
     _mark_siblings_stale(assignment)

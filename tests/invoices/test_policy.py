@@ -87,6 +87,15 @@ class TestWhatIsRefused:
     def test_one_pattern_for_both(self) -> None:
         assert set(refused(credit_note_numbers="{year}-{number:04}")) == {"credit_note_numbers"}
 
+    def test_a_number_that_they_would_come_to_later(self, acme: Customer) -> None:
+        change(invoice_numbers="R1{number}-{year}")
+        close(live_invoice(acme).pk, now=MONTH_END + timedelta(days=2))
+        # The eleventh invoice, and none after it, could have had a number.
+        with pytest.raises(ValidationError, match="R11-2026 already"):
+            change(invoice_numbers="R{number}-{year}")
+        change(invoice_numbers="R{number:03}-{year}")
+        change(invoice_numbers="R1{number:02}-{year}")
+
     def test_a_number_that_there_is(self, acme: Customer) -> None:
         close(live_invoice(acme).pk, now=MONTH_END + timedelta(days=2))
         NumberSeries.objects.update(last=0)

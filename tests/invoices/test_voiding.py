@@ -255,6 +255,14 @@ class TestReissue:
         with pytest.raises(ValidationError, match="ended before this period"):
             again(fresh(bill))
 
+    def test_again_where_the_one_in_its_place_was_taken_back_by_an_end(self, bill: Invoice) -> None:
+        again(bill)
+        assignment = end(bill.assignment, ends_on=date(2026, 11, 1))
+        assert not Invoice.objects.filter(status__in=Invoice.LIVE).exists()
+        end(assignment, ends_on=None)
+        new = again(fresh(bill))
+        assert (new.replaces, new.total) == (bill, bill.total)
+
     def test_it_does_not_grow_into_the_next_invoice(self) -> None:
         """Of an assignment that ended inside the period, and goes on after all since."""
         customer = make_customer("acme")
