@@ -38,7 +38,6 @@ MONTHS = 3
 PASSWORD = "tollmeter"  # noqa: S105 (of a demo that listens on this machine alone, and printed at its start)
 STAFF = "staff"
 SEATS = "seats"
-BATCH = 1000
 SYSTEMS = ("crm", "shop", "erp", "warehouse", "mailing", "ledger")
 SELLER = {
     "seller_address": "5 Harbour Street\nBristol BS1 4QD\nUnited Kingdom",
@@ -225,21 +224,19 @@ def make_customer(demo: DemoCustomer, now: datetime) -> Customer:
 
 
 def send_history(demo: DemoCustomer, customer: Customer, first: date, now: datetime) -> None:
-    """Sends the events of every job up to now. The same every time: ids and figures come from the customer's key."""
-    batch: list[EventIn] = []
-    for event in history(demo, customer, first, now):
-        batch.append(event)
-        if len(batch) == BATCH:
-            record_events(batch, now=now)
-            batch = []
-    record_events(batch, now=now)
+    """Sends the events of every job up to now, those of a day at its end, as they would have come then. The same
+    every time: ids and figures come from the customer's key."""
+    for day, events in history(demo, customer, first, now):
+        end = local_midnight(day + timedelta(days=1), customer.zone) - timedelta(seconds=1)
+        record_events(events, now=min(end, now))
 
 
-def history(demo: DemoCustomer, customer: Customer, first: date, now: datetime) -> Iterator[EventIn]:
+def history(demo: DemoCustomer, customer: Customer, first: date, now: datetime) -> Iterator[tuple[date, list[EventIn]]]:
     chance = random.Random(demo.key)
     day = first
     while (midnight := local_midnight(day, customer.zone)) <= now:
         weekend = day.weekday() >= 5
+        events = []
         for number in range(chance.randint(demo.jobs // 2, demo.jobs * 3 // 2) // (4 if weekend else 1)):
             source, target = chance.sample(SYSTEMS, 2)
             moment = midnight + timedelta(seconds=chance.randrange(7 * 3600, 20 * 3600))
@@ -247,13 +244,17 @@ def history(demo: DemoCustomer, customer: Customer, first: date, now: datetime) 
             if moment > now:
                 continue
             dimensions = {"source": source, "target": target, "connection": f"{source}-{target}"}
-            yield EventIn(
-                id=f"job-{demo.key}-{day}-{number}",
-                customer=demo.key,
-                time=moment,
-                values={"ApiCalls": Decimal(records), "Connections": Decimal(1)},
-                dimensions=dimensions,
+            events.append(
+                EventIn(
+                    id=f"job-{demo.key}-{day}-{number}",
+                    customer=demo.key,
+                    time=moment,
+                    values={"ApiCalls": Decimal(records), "Connections": Decimal(1)},
+                    dimensions=dimensions,
+                )
             )
+        if events:
+            yield day, events
         day += timedelta(days=1)
 
 

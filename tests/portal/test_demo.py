@@ -1,10 +1,11 @@
 """The demo that `make run` fills."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
-from django.db.models import Count, Sum
+from django.db.models import Count, F, Sum
+from django.db.models.functions import TruncDate
 
 from invoices import due
 from invoices.models import Invoice
@@ -48,6 +49,11 @@ def test_it_has_customers_usage_and_months_of_final_invoices() -> None:
         "hooli": {"trial"},
     }
     assert not Event.objects.filter(occurred_at__gt=now).exists()
+    # They came on their day, so no invoice says that they came late.
+    assert not Event.objects.filter(received_at__lt=F("occurred_at")).exists()
+    assert not Event.objects.filter(received_at__gt=F("occurred_at") + timedelta(days=1)).exists()
+    acme = Event.objects.filter(customer__key="acme")
+    assert not acme.exclude(received_at__date=TruncDate("occurred_at")).exists()
     assert not AssignmentLog.objects.filter(kind=AssignmentLog.Kind.UNMATCHED).exists()
     assert UsageBucket.objects.aggregate(n=Sum("count"), total=Sum("sum")) == Event.objects.aggregate(
         n=Count("sequence"), total=Sum("value")
