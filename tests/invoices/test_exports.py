@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -424,6 +425,17 @@ class TestCommand:
         clock.move_to(NOW)
         with pytest.raises(CommandError):
             call_command("export_invoices", "--month", month, "--output", "-")
+
+    def test_or_to_a_pipe_which_stays_one(self, bill: Invoice, tmp_path: Path) -> None:
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            call_command("export_invoices", "--month", "2026-12", "--output", str(pipe))
+            assert os.read(reading, 1 << 16).startswith(b"document,number")
+        finally:
+            os.close(reading)
+        assert pipe.is_fifo()
 
     def test_a_folder_that_is_not_there(self, bill: Invoice, tmp_path: Path) -> None:
         with pytest.raises(CommandError, match="No such file"):

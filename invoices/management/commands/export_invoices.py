@@ -77,7 +77,12 @@ class Command(BaseCommand):
 
 
 def _whole(path: Path, write: Any) -> None:
-    """The file is there when it is whole, and what was there before stays until then."""
+    """The file is there when it is whole, and what was there before stays until then. A device or a pipe is written to,
+    not put out of its place."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("wb") as device:
+            write(device)
+        return
     new = path.with_name(f"{path.name}.part")
     try:
         # Invoices are nobody else's business.
