@@ -5,6 +5,7 @@ from typing import Any
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, viewsets
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
 from invoices.alerting.alerts import (
@@ -104,7 +105,11 @@ class AlertSerializer(Settable, serializers.ModelSerializer[Alert]):
         return create_alert(**validated_data, actor=actor_of(self.context["request"]))
 
     def update(self, instance: Alert, validated_data: dict[str, Any]) -> Alert:
-        return change_alert(instance, changes=validated_data)
+        try:
+            return change_alert(instance, changes=validated_data)
+        except Alert.DoesNotExist:
+            # Removed meanwhile.
+            raise NotFound from None
 
 
 class AlertQuery(Strict):

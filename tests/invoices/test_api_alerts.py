@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from rest_framework.exceptions import NotFound
 from rest_framework.test import APIClient
 
 from invoices.api import alert_examples
+from invoices.api.alerts import AlertSerializer
 from invoices.models import Alert, Invoice
 from meters.keys import create_api_key
 from meters.models import Customer
@@ -70,6 +72,15 @@ def test_an_alert_is_changed_switched_off_and_removed(client: APIClient) -> None
     assert client.delete(f"{ALERTS}/{made['id']}").status_code == 204
     assert client.get(f"{ALERTS}/{made['id']}").status_code == 404
     assert client.delete(f"{ALERTS}/{made['id']}").status_code == 404
+
+
+def test_an_alert_that_is_removed_while_it_is_changed_is_not_found(client: APIClient) -> None:
+    made = Alert.objects.get(pk=ok(post(client, NEW), 201)["id"])
+    change = AlertSerializer(made, {"name": "More"}, partial=True, context={"request": None})
+    change.is_valid(raise_exception=True)
+    Alert.objects.filter(pk=made.pk).delete()
+    with pytest.raises(NotFound):
+        change.save()
 
 
 @pytest.mark.parametrize(
