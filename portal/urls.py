@@ -1,7 +1,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from portal.views import invoices, lines, overview, papers, session, statements, usage
+from portal.views import alerts, invoices, lines, overview, papers, session, statements, usage
 
 app_name = "portal"
 
@@ -19,6 +19,12 @@ urlpatterns = [
     path("statement/", statements.statement, name="statement"),
     path("statement.csv", statements.statement_csv, name="statement-csv"),
     path("statement.pdf", statements.statement_pdf, name="statement-pdf"),
+    path("alerts/", alerts.alert_list, name="alerts"),
+    path("alerts/add/", alerts.add, name="alert-add"),
+    path("alerts/<int:pk>/", alerts.change, name="alert"),
+    path("alerts/<int:pk>/switch/", alerts.switch, name="alert-switch"),
+    path("alerts/<int:pk>/remove/", alerts.remove, name="alert-remove"),
+    path("alerts/<int:pk>/test/", alerts.test_mail, name="alert-test"),
     path("sign-in/", session.SignIn.as_view(), name="sign-in"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("switch-customer/", session.switch_customer, name="switch-customer"),

@@ -75,12 +75,14 @@ class AlertForm(forms.Form):
         choices=Audience.choices,
         initial=Audience.STAFF,
         widget=forms.RadioSelect,
-        help_text="An alert for the customer is shown to it, and it may change it. It does not see those for staff.",
+        help_text="An alert for the customer is on its page Alerts in the portal, and it may change or remove it. It "
+        "does not see those for staff.",
     )
     recipients = AddressesField(
         label="Mail addresses",
         required=False,
-        help_text=f"A line each, at most {MOST_RECIPIENTS}. Empty: staff get none, a customer's portal members all do.",
+        help_text=f"A line each, at most {MOST_RECIPIENTS}; of a customer's alert its own address and its portal "
+        "members. Empty: staff get none, those of the customer all do.",
     )
     enabled = forms.BooleanField(label="Switched on", required=False, initial=True)
     look_at = CustomerField(

@@ -1,5 +1,6 @@
 """Where an alert stands on the running bills of one customer, before it is told of; also one that is not stored yet."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from invoices.alerting.standing import Standing, standing_of
@@ -24,17 +25,25 @@ class BillStanding:
 def standings(alert: Alert, customer: Customer) -> list[BillStanding]:
     """On each running bill of a customer, as it was computed last. A period that was over when the alert was made is
     not watched."""
+    [found] = standings_of_each([alert], customer)
+    return found
+
+
+def standings_of_each(alerts: Sequence[Alert], customer: Customer) -> list[list[BillStanding]]:
+    """Those of several alerts, with as many statements as for one."""
     live = Invoice.objects.filter(customer=customer, status__in=Invoice.LIVE).select_related("plan_version__plan")
     invoices = list(live.order_by("period_start", "pk"))
-    lines = list(InvoiceLine.objects.filter(invoice__in=invoices, product_item=alert.product_item_id or 0))
-    found = []
-    for invoice in invoices:
-        own = [line for line in lines if line.invoice_id == invoice.pk]
-        standing = standing_of(alert, invoice.currency, invoice.subtotal, own)
-        words = "" if standing is None else standing_words(alert, standing)
-        is_watched = invoice.period_end > alert.created_at
-        found.append(BillStanding(invoice, standing, words, period_words(invoice.period, invoice.zone), is_watched))
-    return found
+    items = {alert.product_item_id or 0 for alert in alerts}
+    lines = list(InvoiceLine.objects.filter(invoice__in=invoices, product_item__in=items))
+    return [[_standing(alert, invoice, lines) for invoice in invoices] for alert in alerts]
+
+
+def _standing(alert: Alert, invoice: Invoice, lines: Sequence[InvoiceLine]) -> BillStanding:
+    own = [line for line in lines if line.invoice_id == invoice.pk]
+    standing = standing_of(alert, invoice.currency, invoice.subtotal, own)
+    words = "" if standing is None else standing_words(alert, standing)
+    is_watched = invoice.period_end > alert.created_at
+    return BillStanding(invoice, standing, words, period_words(invoice.period, invoice.zone), is_watched)
 
 
 def alert_then(firing: AlertFiring) -> Alert:

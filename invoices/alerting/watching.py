@@ -118,11 +118,14 @@ def _content(one: Reached) -> Callable[[], MailContent]:
 
 
 def addresses_of(alert: Alert, customer: Customer) -> list[str]:
-    """Who gets the mails of an alert: the addresses given. A customer's go to people of the customer only, as they
-    are by then: where none of those given is left, to all of them."""
-    given = distinct(alert.recipients)
+    """Who gets the mails of an alert: for staff the addresses given, for a customer people of its own only."""
     if alert.audience == Alert.Audience.STAFF:
-        return given
-    known = recipients_of(customer)
-    wanted = {address.casefold() for address in given}
-    return [address for address in known if address.casefold() in wanted] or known
+        return distinct(alert.recipients)
+    return addresses_among(alert, recipients_of(customer))
+
+
+def addresses_among(alert: Alert, known: Sequence[str]) -> list[str]:
+    """Who gets the mails of a customer's alert, of its people as they are by then: where none of those given is left,
+    all of them."""
+    wanted = {address.casefold() for address in distinct(alert.recipients)}
+    return [address for address in known if address.casefold() in wanted] or list(known)

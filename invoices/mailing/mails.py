@@ -68,11 +68,16 @@ def queue_many(kind: str, reasons: Iterable[Reason], now: datetime) -> int:
     return len(mails)
 
 
-def queue_test(kind: str, address: str, content: MailContent, now: datetime) -> None:
-    """Writes a mail that shows somebody what mails of this kind say, also while they are switched off."""
-    [mail] = _mails(setting_of(kind), f"test:{secrets.token_hex(8)}", [address], content, now)
+def queue_test(kind: str, address: str, content: MailContent, now: datetime, *, about: str = "") -> bool:
+    """Writes a mail that shows somebody what mails of this kind say, also while they are switched off. `about`: its
+    reason, where nobody is to get a second one for it; answers whether there was none yet."""
+    reason = f"test:{about or secrets.token_hex(8)}"
+    [mail] = _mails(setting_of(kind), reason, [address], content, now)
     mail.subject = f"Test: {mail.subject}"[:LONGEST_SUBJECT]
-    mail.save(force_insert=True)
+    if Mail.objects.filter(kind=kind, about=reason, recipient=address).exists():
+        return False
+    Mail.objects.bulk_create([mail], ignore_conflicts=True)
+    return True
 
 
 def _mails(

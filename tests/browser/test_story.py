@@ -109,7 +109,7 @@ def test_every_page_keeps_to_the_policy(new_page: NewPage, complaints: list[str]
     anna = new_page()
     sign_in(anna, "/", "anna@acme.example")
     invoice = f"/invoices/{customer.invoices.get().pk}/"
-    for path in ("/", "/usage/?group_by=source", "/invoices/", "/statement/", invoice, f"{invoice}lines/1/"):
+    for path in ("/", "/usage/?group_by=source", "/invoices/", "/statement/", "/alerts/", invoice, f"{invoice}lines/1/"):
         answer = anna.goto(path)
         assert answer is not None
         assert answer.status == 200, path
@@ -147,7 +147,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(new_page: NewPage) -> None:
     anna = new_page(viewport={"width": 320, "height": 640})
     sign_in(anna, "/", "anna@acme.example")
     invoice = f"/invoices/{customer.invoices.get().pk}/"
-    for path in ("/", "/usage/", "/invoices/", "/statement/", invoice, f"{invoice}lines/1/"):
+    for path in ("/", "/usage/", "/invoices/", "/statement/", "/alerts/", invoice, f"{invoice}lines/1/"):
         anna.goto(path)
         assert anna.evaluate("document.documentElement.scrollWidth") <= 320, path
 

@@ -10,7 +10,7 @@ from tests.portal.conftest import SignIn
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://testserver/usage/?meter=ApiCalls"}
 
-PAGES = ["/", "/usage/", "/usage.csv", "/invoices/", "/statement/", "/statement.csv", "/invoices/{pk}/"]
+PAGES = ["/", "/usage/", "/usage.csv", "/invoices/", "/statement/", "/statement.csv", "/alerts/", "/invoices/{pk}/"]
 OF_NONE_ELSE = [page for page in PAGES if "{pk}" not in page]
 
 
