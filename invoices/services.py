@@ -15,7 +15,7 @@ from django.utils import timezone
 from invoices.addressee import addressee_of
 from invoices.due import stale
 from invoices.late import rerating
-from invoices.late.at_once import open_correction, take_back
+from invoices.late.at_once import open_correction, take_back, take_back_of_void
 from invoices.late.corrections import Pending, tell_corrected, waiting_for_no_invoice
 from invoices.late.final_terms import terms_to_keep
 from invoices.locking import PARTS, lock_customer, lock_customers_of, lock_invoice, lock_live
@@ -279,16 +279,20 @@ def rerate(customer_id: int, *, now: datetime | None = None) -> None:
 def _rate_again(customer_id: int, now: datetime) -> None:
     if not rerating.rate_again(customer_id, now):
         return
-    for pending in waiting_for_no_invoice(customer_id):
-        _make_up_for(pending, now)
+    # A second time: where an invoice is void, what documents carry of it below zero is left by the first.
+    for _ in range(2):
+        for pending in waiting_for_no_invoice(customer_id):
+            _make_up_for(pending, now)
     Invoice.objects.filter(customer=customer_id, status__in=Invoice.LIVE).update(is_stale=True)
 
 
 def _make_up_for(pending: Sequence[Pending], now: datetime) -> None:
-    if total_of(one.amount for one in pending) < 0:
-        take_back(pending, now)
-    else:
+    if total_of(one.amount for one in pending) > 0:
         _finalize(open_correction(pending, now), now, actor="")
+    elif pending[0].invoice.status == Invoice.Status.VOID:
+        take_back_of_void(pending, now)
+    else:
+        take_back(pending, now)
 
 
 def close(invoice_id: int, *, now: datetime | None = None) -> Invoice:

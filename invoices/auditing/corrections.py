@@ -29,7 +29,10 @@ def look(at: Look) -> Seen:
     seen.findings += strays
     # Whose rows are not whole, of those nothing more can be said.
     broken = {one.customer_id for one in strays}
-    for customer in sorted({one.invoice.customer_id for one in corrections} - broken):
+    void = InvoiceLine.objects.filter(corrects__status=Invoice.Status.VOID, invoice__customer__in=at.ids)
+    concerned = {one.invoice.customer_id for one in corrections}
+    concerned |= set(void.order_by().values_list("invoice__customer", flat=True))
+    for customer in sorted(concerned - broken):
         if not _waits(customer):
             seen.findings += _made_up_for_by_none(customer)
     return seen
@@ -79,8 +82,11 @@ def _stray(line: InvoiceLine, what: str) -> Finding:
 def _stray_notes(at: Look) -> list[Finding]:
     known = Correction.objects.filter(invoice=OuterRef("credit_note__invoice"), key=OuterRef("corrects_key"))
     lines = CreditNoteLine.objects.filter(credit_note__invoice__customer__in=at.ids, credit_note__invoice__status=FINAL)
+    # Of a line that corrects an invoice that is void, and what that line says.
+    as_line = Q(corrects_key=F("invoice_line__corrects_key"), invoice_line__corrects__status=Invoice.Status.VOID)
+    stray = Q(invoice_line=None) & ~Exists(known) | Q(invoice_line__isnull=False) & ~as_line
     found = []
-    for line in lines.exclude(corrects_key="").filter(~Exists(known)).select_related("credit_note__invoice"):
+    for line in lines.exclude(corrects_key="").filter(stray).select_related("credit_note__invoice"):
         note, invoice = line.credit_note, line.credit_note.invoice
         text = f"{line.name} on credit note {note.number} corrects nothing that is known"[:500]
         amount = money_words(line.amount, invoice.currency)

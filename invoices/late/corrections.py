@@ -119,7 +119,8 @@ def correction_lines(invoices: Sequence[Invoice]) -> dict[int, list[DraftLine]]:
 def waiting_for_no_invoice(customer_id: int) -> list[list[Pending]]:
     """What is to be made up for at once, by invoice: what no live invoice will carry, or all where that is the policy.
 
-    What comes to nothing in sum waits, and so does what was carried for an invoice that is void now.
+    What was carried for an invoice that is void now is not for now by any policy, as the next one is to take it back;
+    without a next one it is. What comes to nothing in sum waits.
     """
     pending = pending_of([customer_id])
     if not pending:
@@ -129,9 +130,7 @@ def waiting_for_no_invoice(customer_id: int) -> list[list[Pending]]:
     return [
         found
         for found in sorted(pending.values(), key=lambda one: _place(one[0].invoice))
-        if found[0].invoice.status == Invoice.Status.FINAL
-        and (_is_for_now(found, at_once) or _carrier(found, carriers) is None)
-        and total_of(one.amount for one in found)
+        if (_is_for_now(found, at_once) or _carrier(found, carriers) is None) and total_of(one.amount for one in found)
     ]
 
 
@@ -210,7 +209,7 @@ def _steps(pending: Pending) -> Iterator[Step]:
 def carried_keys(invoice: Invoice) -> set[str]:
     """The lines of an invoice that others with numbers correct, or did before they were void."""
     lines = invoice.correcting_lines.exclude(invoice__number="").values_list("corrects_key", flat=True)
-    notes = CreditNoteLine.objects.filter(credit_note__invoice=invoice).exclude(corrects_key="")
+    notes = CreditNoteLine.objects.filter(credit_note__invoice=invoice, invoice_line=None).exclude(corrects_key="")
     return {*lines, *notes.values_list("corrects_key", flat=True)}
 
 

@@ -2,9 +2,10 @@
 
 # By line of an invoice with a number, what its correction is and what other documents carry of it, where these are not
 # the same; of these customers' invoices. Uses invoice_final_end and the index of invoices by customer, correction_once,
-# invoiceline_corrects, and the indexes of credit notes by invoice and of their lines by credit note.
+# invoiceline_corrects, and the indexes of credit notes by invoice and of their lines by note and by the invoice's line.
 #
-# A note that credits lines of the invoice, and sets off in it what was corrected before, carries no correction.
+# A note that credits lines of the invoice, and sets off in it what was corrected before, carries no correction. A line
+# of a note that is of an invoice's line and has a key takes back what that line carries for an invoice that is void.
 PENDING = """
 WITH said AS (
     SELECT i.id, c.key, c.amount_after - c.amount_before AS wanted, NULL::numeric AS carried, NULL::numeric AS quantity,
@@ -27,6 +28,14 @@ WITH said AS (
           SELECT FROM invoices_creditnoteline AS o
           WHERE o.credit_note_id = note.id AND o.invoice_line_id IS NOT NULL
       )
+    UNION ALL
+    SELECT i.id, l.corrects_key, NULL, -n.amount, NULL, true
+    FROM invoices_invoice AS i
+    JOIN invoices_invoiceline AS l ON l.corrects_id = i.id
+    JOIN invoices_invoice AS d ON d.id = l.invoice_id
+    JOIN invoices_creditnoteline AS n ON n.invoice_line_id = l.id
+    WHERE i.customer_id = ANY (%(customers)s::int[]) AND i.status = 'void' AND d.status = 'final'
+      AND n.corrects_key <> ''
 )
 SELECT id, key, coalesce(sum(wanted), 0), coalesce(sum(carried), 0), coalesce(sum(quantity), 0), bool_or(noted)
 FROM said GROUP BY 1, 2 HAVING coalesce(sum(wanted), 0) <> coalesce(sum(carried), 0) ORDER BY 1, 2

@@ -91,6 +91,7 @@ def follow_void(invoice: Invoice) -> None:
 def carry_anew() -> None:
     """Has all that final invoices are corrected by looked at again, as another policy may say who carries it."""
     corrected = Q(corrections__isnull=False, status=Invoice.Status.FINAL)
+    corrected |= Q(correcting_lines__isnull=False, status=Invoice.Status.VOID)
     customers = set(Invoice.objects.filter(corrected).order_by().values_list("customer", flat=True))
     list(Customer.objects.filter(pk__in=customers).order_by("pk").select_for_update(no_key=True).values_list("pk"))
     concerned = set(Invoice.objects.filter(corrected, customer__in=customers).order_by().values_list("pk", flat=True))

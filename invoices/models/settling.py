@@ -69,6 +69,7 @@ class CreditNoteLine(models.Model):
     credit_note = models.ForeignKey(CreditNote, on_delete=models.PROTECT, related_name="lines")
     position = models.PositiveIntegerField()
     # The line of the invoice; null for a correction of usage, which names what it corrects by `corrects_key`.
+    # With both, it takes back what that line corrects of an invoice that is void.
     invoice_line = models.ForeignKey(InvoiceLine, on_delete=models.PROTECT, null=True, related_name="credit_note_lines")
     corrects_key = models.CharField(max_length=64, blank=True)
     is_tax = models.BooleanField(default=False)

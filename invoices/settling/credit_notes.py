@@ -60,12 +60,14 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class CorrectionLine:
-    """A line of a credit note for usage that was voided, or came, after the invoice. Positive: taken back."""
+    """A line of a credit note for usage that was voided, or came, after the invoice. Positive: taken back. `line` is
+    the invoice's where that carries a correction of another one, which is void."""
 
     name: str
     amount: Decimal
     corrects_key: str
     is_tax: bool = False
+    line: InvoiceLine | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +267,7 @@ def issue_correction(
     invoice = lock_invoice(invoice.pk)
     check_final(invoice)
     kept = [one for one in lines if one.amount]
-    note = Note([NoteLine(_cut(one.name), one.amount, one.is_tax, None, one.corrects_key) for one in kept])
+    note = Note([NoteLine(_cut(one.name), one.amount, one.is_tax, one.line, one.corrects_key) for one in kept])
     if note.total <= 0:
         raise ValidationError({"lines": "A credit note is of an amount above zero."})
     reason = reason or f"Usage of {period_words(invoice.period, invoice.zone)} has changed after the invoice."

@@ -6,9 +6,11 @@ from decimal import Decimal
 
 import pytest
 import time_machine
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from invoices import due, services
+from invoices.late import rerating
 from invoices.late.rerating import take_up
 from invoices.models import Correction, CreditNote, Invoice
 from invoices.policy_changes import set_billing_policy
@@ -18,6 +20,7 @@ from meters.models import Customer
 from pricing.assignments import change_plan, end
 from pricing.taxes import save_tax_rate
 from tests.factories import live_invoice, make_customer, make_meter, put_on, run_sweep, send
+from tests.invoices.books import audit, findings
 from tests.invoices.late import at, corrections, policy, said, sums, unvoid, void, work_at
 from tests.invoices.plans import ONE_EACH, plan_with, version_with
 from tests.racing import race
@@ -274,6 +277,158 @@ class TestVoidInvoices:
         services.rerate(acme.pk)
         run_sweep()
         assert corrections(live_invoice(acme)) == []
+
+
+class TestVoidWithNoInvoiceToCome:
+    """September is void, and what others carry for it nobody else will take back."""
+
+    @pytest.fixture(params=["next", "at_once"])
+    def carrier(self, request: pytest.FixtureRequest, acme: Customer, clock: time_machine.Traveller) -> Invoice:
+        """What has the 5.50 of late usage, of a plan that has ended: October, or an invoice of that alone."""
+        policy(late_usage=request.param)
+        send("acme", "Calls", 5, time=at(9, 30))
+        send("acme", "Calls", 2, time=at(10, 2))
+        run_sweep()
+        end(acme.assignments.get(), ends_on=date(2026, 10, 10))
+        work_at(clock, at(10, 20))
+        assert not acme.invoices.filter(status__in=Invoice.LIVE).exists()
+        return acme.invoices.get(lines__kind="correction")
+
+    def test_a_credit_note_takes_it_back_once(self, acme: Customer, carrier: Invoice) -> None:
+        voiding.void_invoice(september(acme).pk, reason="wrong")
+        for _ in range(3):
+            run_sweep()
+            services.rerate(acme.pk)
+        rerating.carry_anew()
+        run_sweep()
+        note = carrier.credit_notes.get()
+        assert (note.subtotal, note.total, note.reason) == (5, Decimal("5.50"), "Invoice 2026-0001 is void.")
+        assert [(line.name, line.amount, line.is_tax) for line in note.lines.all()] == [
+            (OF_SEPTEMBER, 5, False),
+            ("VAT, 1–30 Sep 2026 (2026-0001)", Decimal("0.50"), True),
+        ]
+        assert [line.invoice_line.invoice for line in note.lines.all()] == [carrier, carrier]
+        # October's own calls are all that is owed.
+        assert sums(acme) == {("USD", False): 2, ("USD", True): Decimal("0.2")}
+        assert sum(one.amount_due for one in acme.invoices.all()) == Decimal("2.2")
+        assert (findings(audit()), CreditNote.objects.count()) == ([], 2)
+
+    def test_issued_anew_it_counts_all_usage(self, acme: Customer, carrier: Invoice) -> None:
+        voiding.void_invoice(september(acme).pk, reason="wrong")
+        run_sweep()
+        new = voiding.reissue(september(acme).pk, reason="right")
+        run_sweep()
+        new.refresh_from_db()
+        assert (new.status, [amount for _, _, amount in said(new)]) == ("final", [45, Decimal("4.5")])
+        assert sums(acme) == {("USD", False): 47, ("USD", True): Decimal("4.7")}
+        assert findings(audit()) == []
+
+    def test_issued_anew_at_once_that_one_takes_it_back(self, acme: Customer, carrier: Invoice) -> None:
+        new = voiding.reissue(september(acme).pk, reason="wrong")
+        run_sweep()
+        assert corrections(new) == [(OF_SEPTEMBER, -5), ("VAT, 1–30 Sep 2026 (2026-0001)", Decimal("-0.5"))]
+        assert (carrier.credit_notes.count(), sums(acme)["USD", False]) == (0, 47)
+        assert findings(audit()) == []
+
+    def test_nothing_of_it_is_left_to_credit_or_to_take_back_again(self, acme: Customer, carrier: Invoice) -> None:
+        voiding.void_invoice(september(acme).pk, reason="wrong")
+        run_sweep()
+        with pytest.raises(ValidationError, match="Nothing is left to credit"):
+            issue_credit_note(carrier.pk, reason="sorry", amounts={carrier.lines.get(kind="correction").position: None})
+        voiding.void_invoice(carrier.pk, reason="wrong")
+        run_sweep()
+        assert Invoice.objects.get(pk=carrier.pk).credited == carrier.total
+        # Void, October has nothing either.
+        left = {} if not carrier.is_correction else {("USD", False): 2, ("USD", True): Decimal("0.2")}
+        assert sums(acme) == left
+        assert findings(audit()) == []
+
+    def test_also_where_staff_have_credited_it(self, acme: Customer, carrier: Invoice) -> None:
+        """As the next invoice would."""
+        position = carrier.lines.get(kind="correction").position
+        issue_credit_note(carrier.pk, reason="sorry", amounts={position: Decimal(3)})
+        voiding.void_invoice(september(acme).pk, reason="wrong")
+        for _ in range(2):
+            run_sweep()
+            services.rerate(acme.pk)
+        assert [note.total for note in carrier.credit_notes.order_by("id")] == [Decimal("3.3"), Decimal("5.5")]
+        assert findings(audit()) == []
+
+    def test_the_audit_misses_it(self, acme: Customer, carrier: Invoice) -> None:
+        voiding.void_invoice(september(acme).pk, reason="wrong")
+        Invoice.objects.filter(pk=september(acme).pk).update(rerated_version=0)  # nobody will look at it again
+        run_sweep()
+        of = "invoice 2026-0001 (1–30 Sep 2026)"
+        assert findings(audit(checks=["corrections"])) == [
+            ("corrections", f"No document makes up for the corrections of {of}", "-$5.50", "$0.00")
+        ]
+        rerating.carry_anew()
+        run_sweep()
+        assert findings(audit()) == []
+
+    def test_what_was_carried_below_zero_is_invoiced(self, acme: Customer, clock: time_machine.Traveller) -> None:
+        void("second")
+        send("acme", "Calls", 50, time=at(10, 2))
+        end(acme.assignments.get(), ends_on=date(2026, 10, 10))
+        work_at(clock, at(10, 20))
+        assert acme.invoices.get(lines__kind="correction").total == 44
+        voiding.void_invoice(september(acme).pk, reason="wrong")
+        for _ in range(2):
+            run_sweep()
+            services.rerate(acme.pk)
+        [made] = at_once(acme)
+        assert said(made) == [
+            ("correction", OF_SEPTEMBER, Decimal(10)),
+            ("tax_corr", "VAT, 1–30 Sep 2026 (2026-0001)", Decimal(1)),
+        ]
+        assert sums(acme) == {("USD", False): 50, ("USD", True): 5}
+        assert findings(audit()) == []
+
+
+class TestVoidThatManyCarry:
+    def test_of_each_what_it_has(self, acme: Customer, clock: time_machine.Traveller) -> None:
+        """October has 5.00 more of September, November 10.00 less of it and 7.00 more of another item."""
+        calls = acme.assignments.get().plan.versions.get().rates.get().product_item.meter
+        both = make_customer("both")
+        put_on(both, plan_with("Both", {calls: ONE_EACH, make_meter("Storage", unit="GB"): ONE_EACH}), date(2026, 9, 1))
+        send("both", "Calls", 10, time=at(9, 10), now=at(9, 10), id="own")
+        work_at(clock, at(10, 3))
+        send("both", "Calls", 5, time=at(9, 30))
+        work_at(clock, at(11, 3))
+        void("own", customer="both")
+        send("both", "Storage", 7, time=at(9, 30))
+        send("both", "Storage", 100, time=at(11, 4), now=at(11, 4))
+        end(both.assignments.get(), ends_on=date(2026, 11, 10))
+        work_at(clock, at(11, 20))
+        first, second, third = both.invoices.order_by("period_start")
+        assert [amount for _, amount in corrections(second)] == [5, Decimal("0.5")]
+        assert [amount for _, amount in corrections(third)] == [-10, 7, Decimal("-0.3")]
+        voiding.void_invoice(first.pk, reason="wrong")
+        for _ in range(3):
+            run_sweep()
+            services.rerate(both.pk)
+        assert sums(both) == {("USD", False): 100, ("USD", True): 10}
+        # October's with its tax; November's, which is below zero, by an invoice.
+        assert (second.credit_notes.get().total, third.credit_notes.count()) == (Decimal("5.5"), 0)
+        [made] = at_once(both)
+        assert [amount for _, amount in corrections(made)] == [10, -7, Decimal("0.3")]
+        assert findings(audit()) == []
+
+    def test_one_note_where_one_has_all_of_it(self, acme: Customer, clock: time_machine.Traveller) -> None:
+        """October has 5.00 more of September, November 3.00 less."""
+        send("acme", "Calls", 5, time=at(9, 30))
+        send("acme", "Calls", 3, time=at(9, 9), id="third", now=at(10, 5))
+        work_at(clock, at(11, 3))
+        void("third")
+        end(acme.assignments.get(), ends_on=date(2026, 11, 10))
+        work_at(clock, at(11, 20))
+        _, second, third = acme.invoices.order_by("period_start")
+        assert [amount for _, amount in corrections(third)] == [-3, Decimal("-0.3")]
+        voiding.void_invoice(september(acme).pk, reason="wrong")
+        for _ in range(2):
+            run_sweep()
+        assert ([note.total for note in second.credit_notes.all()], at_once(acme)) == ([Decimal("5.5")], [])
+        assert (sums(acme), findings(audit())) == ({}, [])
 
 
 @pytest.mark.django_db(transaction=True)
