@@ -17,10 +17,10 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 from django.conf import settings
 
 from invoices.exporting.papers import papers_of
-from invoices.exporting.rows import CREDIT_NOTE, HEADINGS, INVOICE, Document, rows_of
+from invoices.exporting.rows import CREDIT_NOTE, HEADINGS, INVOICE, VOID, Document, rows_of
 from invoices.models import Export
 
-FOLDERS = {INVOICE: "invoices", CREDIT_NOTE: "credit-notes"}
+FOLDERS = {INVOICE: "invoices", CREDIT_NOTE: "credit-notes", VOID: "void"}
 CSV_NAME = "invoices.csv"
 # Names that Windows keeps for itself, whatever comes behind the first dot.
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE | re.ASCII)

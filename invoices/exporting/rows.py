@@ -1,16 +1,18 @@
 """All invoices and credit notes of a month as rows for accounting: one for each line, credit notes below zero.
 
 A row has a net amount or a tax, so the two columns sum to a document's total. What is on a document never changes; that
-an invoice is void is said as it is when it is read.
+an invoice is void is said as it is when it is read. What credit notes leave of one that becomes void (it was below
+zero, or credited beyond its total) is taken back by rows of their own, in the month in which it does.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Prefetch
+from django.db.models import F, Prefetch
 
 from invoices.addressee import addressee_of
 from invoices.late.corrections import key_of
@@ -20,9 +22,9 @@ from meters.aggregation import plain
 from meters.periods import Period, local_date, local_midnight, next_month
 from meters.spreadsheet import cell
 from meters.words import last_day
-from pricing.money import amount_text
+from pricing.money import amount_text, total_of
 
-INVOICE, CREDIT_NOTE = "invoice", "credit_note"
+INVOICE, CREDIT_NOTE, VOID = "invoice", "credit_note", "void"
 # By whether it is of a tax.
 CORRECTIONS = {False: InvoiceLine.Kind.CORRECTION, True: InvoiceLine.Kind.TAX_CORRECTION}
 HEADINGS = (
@@ -34,7 +36,7 @@ HEADINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One of a month. `number` is its own."""
+    """One of a month. `number` is its own; of what takes a void invoice back, that invoice's, as is `pk`."""
 
     kind: str
     pk: int
@@ -52,25 +54,33 @@ def month_span(month: date) -> Period:
 
 
 def documents_of(month: date, *, now: datetime) -> list[Document]:
-    """Invoices that became final in a month of the account, and credit notes that were issued in it, up to now: each
-    kind in the order in which that happened."""
+    """Invoices that became final in a month of the account, credit notes that were issued in it, and invoices that
+    became void in it and that credit notes do not take back, up to now: each kind in the order in which that happened.
+    """
     span = month_span(month)
     end = min(span.end, now)
     finals = Invoice.objects.filter(finalized_at__gte=span.start, finalized_at__lt=end).exclude(number="")
     notes = CreditNote.objects.filter(issued_at__gte=span.start, issued_at__lt=end)
+    # Of what is void `credited` stays as it is.
+    void = Invoice.objects.filter(status=Invoice.Status.VOID, voided_at__gte=span.start, voided_at__lt=end)
+    void = void.exclude(number="").exclude(credited=F("total"))
     return [
         *(Document(INVOICE, *one) for one in finals.order_by("finalized_at", "pk").values_list("pk", "number")),
         *(Document(CREDIT_NOTE, *one) for one in notes.order_by("issued_at", "pk").values_list("pk", "number")),
+        *(Document(VOID, *one) for one in void.order_by("voided_at", "pk").values_list("pk", "number")),
     ]
 
 
 def rows_of(documents: Sequence[Document]) -> Iterator[tuple[str, ...]]:
     """The rows of these documents, in their order, in as many statements as of one."""
-    invoices = invoices_by_id([one.pk for one in documents if one.kind == INVOICE])
+    invoices = invoices_by_id([one.pk for one in documents if one.kind != CREDIT_NOTE])
     notes = notes_by_id([one.pk for one in documents if one.kind == CREDIT_NOTE])
+    credited = _credited([one.pk for one in documents if one.kind == VOID])
     for one in documents:
         if one.kind == INVOICE:
             yield from _rows_of_invoice(invoices[one.pk])
+        elif one.kind == VOID:
+            yield from _rows_of_void(invoices[one.pk], credited[one.pk])
         else:
             yield from _rows_of_note(notes[one.pk])
 
@@ -127,6 +137,51 @@ def _rows_of_note(note: CreditNote) -> Iterator[tuple[str, ...]]:
             *("", "", ""),
             *_amounts(amount, line, is_tax=one.is_tax),
         )
+
+
+def _credited(void: Sequence[int]) -> dict[int, list[CreditNoteLine]]:
+    """What was credited of these invoices, line by line."""
+    found: dict[int, list[CreditNoteLine]] = {pk: [] for pk in void}
+    lines = CreditNoteLine.objects.filter(credit_note__invoice__in=void).select_related("credit_note")
+    for line in lines.order_by("credit_note", "position"):
+        found[line.credit_note.invoice_id].append(line)
+    return found
+
+
+def _rows_of_void(invoice: Invoice, credited: Sequence[CreditNoteLine]) -> Iterator[tuple[str, ...]]:
+    """The other way round what is left of each line; and what was credited of its usage, which is of no line."""
+    assert invoice.voided_at is not None
+    lines = list(invoice.lines.all())
+    head = _head(VOID, invoice.number, "", invoice, invoice.voided_at, None)
+    by_key = {key_of(line): line for line in lines}
+    left: list[tuple[InvoiceLine | None, str, str, bool, Decimal]] = [
+        (
+            line,
+            str(line.kind),
+            f"{line.name} ({part})" if part else line.name,
+            line.kind in TAXES,
+            _back(line, credited),
+        )
+        for line, part in zip(lines, parts_of(lines), strict=True)
+    ]
+    for one in credited:
+        if one.invoice_line_id is None:
+            left.append((by_key.get(one.corrects_key), str(CORRECTIONS[one.is_tax]), one.name, one.is_tax, one.amount))
+    for position, (about, kind, name, is_tax, amount) in enumerate((one for one in left if one[-1]), start=1):
+        yield (
+            *head,
+            str(position),
+            kind,
+            _item(about),
+            cell(name),
+            *("", "", ""),
+            *_amounts(amount_text(amount, invoice.currency), about, is_tax=is_tax),
+        )
+
+
+def _back(line: InvoiceLine, credited: Sequence[CreditNoteLine]) -> Decimal:
+    """What credit notes took back of a line beyond its amount: below zero, what they left of it."""
+    return total_of([line.amount.copy_negate(), *(one.amount for one in credited if one.invoice_line_id == line.pk)])
 
 
 def _head(kind: str, number: str, of: str, invoice: Invoice, issued: datetime, due_on: date | None) -> tuple[str, ...]:

@@ -221,8 +221,7 @@ def give_back(invoice: Invoice, now: datetime) -> None:
     entries = list(invoice.credit_entries.order_by("id").values_list("kind", "grant", "amount"))
     if is_void and invoice.total < 0:
         for grant in _of_invoice(invoice):
-            _void_rest(grant, now, note=f"Invoice {invoice.number} is void", invoice=invoice)
-            _settle(invoice, "credit voided", _left(grant), now)
+            _void_with_invoice(grant, invoice, now)
         return
     drawn = _net([(grant, amount) for kind, grant, amount in entries if kind in (Kind.DRAWN, Kind.RETURNED)])
     beyond = EXACT.subtract(total_of(one.amount for one in drawn), limit)
@@ -246,8 +245,23 @@ def give_back(invoice: Invoice, now: datetime) -> None:
     _settle(invoice, "credits returned", total_of(one.amount for one in back), now)
 
 
+def _void_with_invoice(grant: CreditGrant, invoice: Invoice, now: datetime) -> None:
+    """Voids what an invoice below zero has become. What staff have voided of it before is given back to it first: the
+    void invoice has taken that back as well, and nobody owes it."""
+    note, amount = f"Invoice {invoice.number} is void", _left(grant)
+    if grant.voided_at is None:
+        _void_rest(grant, now, note=note, invoice=invoice)
+    else:
+        by_staff = grant.entries.filter(kind__in=(Kind.VOIDED, Kind.RETURNED), invoice=None)
+        amount = total_of(by_staff.values_list("amount", flat=True)).copy_negate()
+        _enter(grant, Kind.RETURNED, amount, _left(grant), now, note=note)
+        _enter(grant, Kind.VOIDED, amount.copy_negate(), amount, now, note=note, invoice=invoice)
+    if amount:
+        _settle(invoice, "credit voided", amount, now)
+
+
 def _of_invoice(invoice: Invoice) -> list[CreditGrant]:
-    entries = invoice.credit_entries.filter(kind=Kind.GRANTED, grant__voided_at=None)
+    entries = invoice.credit_entries.filter(kind=Kind.GRANTED)
     return _locked_all(list(entries.values_list("grant", flat=True)))
 
 

@@ -51,7 +51,7 @@ def entry_words(entry: CreditEntry) -> str:
     match entry.kind:
         case CreditEntry.Kind.DRAWN:
             return f"Paid to invoice {number}"
-        case CreditEntry.Kind.RETURNED:
+        case CreditEntry.Kind.RETURNED if number:
             return f"Given back by invoice {number}"
         case CreditEntry.Kind.GRANTED if number:
             return f"Granted: invoice {number} was below zero"

@@ -22,12 +22,18 @@ from invoices.prepaid.credits import (
     grant_credits,
     void_grant,
 )
+from invoices.prepaid.words import entry_words
+from invoices.settling.credit_notes import issue_credit_note
 from invoices.settling.settlement import refresh
+from invoices.settling.voiding import void_invoice
+from invoices.statements.statement import statement_of
 from invoices.tasks.prepaid import follow_credits
 from meters.models import Customer, Meter
+from meters.periods import Period
 from pricing.promotions import apply_promotion, save_promotion
 from pricing.taxes import save_tax_rate
 from tests.factories import live_invoice, make_customer, make_meter, put_on, run_sweep, send
+from tests.invoices.books import audit, findings
 from tests.invoices.november import MONTH_END, NOW
 from tests.invoices.plans import ONE_EACH, fee, plan_with
 from tests.invoices.prepaid import CLOSING, check_ledger, finalized, ledger, prepaid
@@ -267,6 +273,12 @@ class TestDrawing:
         assert len(about) == 2, "one for entries of the invoice, one for grants"
 
 
+def owed(customer: Customer) -> Decimal:
+    """What the statement says at its end, later than anything."""
+    late = datetime(2027, 12, 1, tzinfo=UTC)
+    return statement_of(customer, "USD", Period(CLOSING - DAY, late), now=late).closing
+
+
 class TestBelowZero:
     @pytest.fixture
     def below(self, owing: Customer) -> Invoice:
@@ -304,6 +316,43 @@ class TestBelowZero:
         assert CreditGrant.objects.get().voided_at == CLOSING + DAY
         assert locked.credits_applied == 0
         give_back(locked, CLOSING + DAY)
+        check_ledger()
+
+    def test_void_after_staff_have_voided_it(self, below: Invoice) -> None:
+        invoice = self.final(below)
+        grant = void_grant(CreditGrant.objects.get(), now=CLOSING + DAY)
+        void_invoice(invoice.pk, reason="Wrong", now=CLOSING + 2 * DAY)
+        invoice.refresh_from_db()
+        assert (invoice.status, invoice.credits_applied, invoice.amount_due) == ("void", 0, 0)
+        assert [entry[1:] for entry in ledger([grant])] == [
+            ("granted", 25, 25),
+            ("voided", -25, 0),
+            ("returned", 25, 25),
+            ("voided", -25, 0),
+        ]
+        assert [entry_words(entry) for entry in grant.entries.order_by("-id")[:2]] == ["Voided", "Returned"]
+        assert owed(invoice.customer) == 0
+        with transaction.atomic():
+            give_back(lock_invoice(invoice.pk), CLOSING + 3 * DAY)
+        assert grant.entries.count() == 4
+        check_ledger()
+        assert findings(audit(checks=["ledger", "settlement"])) == []
+
+    def test_void_after_staff_have_voided_what_was_left_of_it(self, below: Invoice) -> None:
+        """What it paid of another invoice stays paid, and is due of the void one until that is credited."""
+        invoice = self.final(below)
+        customer, grant = invoice.customer, CreditGrant.objects.get()
+        small = put_on(customer, plan_with("Small", {}, fee("base", "10")), datetime(2026, 12, 1).date())
+        [other] = services.open_invoices(small, now=CLOSING)
+        services.close(other.pk, now=CLOSING + 40 * DAY)
+        void_grant(grant, now=CLOSING + 41 * DAY)
+        void_invoice(invoice.pk, reason="Wrong", now=CLOSING + 42 * DAY)
+        invoice.refresh_from_db()
+        assert (invoice.credits_applied, invoice.amount_due) == (-10, 10)
+        issue_credit_note(other.pk, reason="So", now=CLOSING + 43 * DAY)
+        invoice.refresh_from_db()
+        assert (invoice.credits_applied, invoice.amount_due) == (0, 0)
+        assert owed(customer) == 0
         check_ledger()
 
 

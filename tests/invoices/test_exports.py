@@ -27,6 +27,7 @@ from invoices.services import open_invoices
 from invoices.settling.credit_notes import issue_credit_note
 from invoices.settling.voiding import void_invoice
 from invoices.tasks import exports as export_tasks
+from meters.models import Customer
 from pricing.taxes import save_tax_rate
 from tests.factories import make_customer, make_meter, put_on, send
 from tests.invoices.late import policy, rerate, void
@@ -209,6 +210,93 @@ class TestLateUsage:
             ("CN-2026-0001", "tax_corr", "", "", "10", "-1.00"),
         ]
         assert sum(sums(rows).values()) == Decimal("38.50")
+
+
+class TestVoid:
+    """Invoices that no credit note takes back when they become void."""
+
+    MONTHS = (MONTH, date(2027, 1, 1), date(2027, 2, 1), date(2027, 3, 1))
+    JANUARY, FEBRUARY, MARCH = (datetime(2027, month, 10, 9, tzinfo=UTC) for month in (1, 2, 3))
+
+    @pytest.fixture
+    def acme(self, clock: Any) -> Customer:
+        """Calls for 40.00 in November and 10% of tax: an invoice of 44.00."""
+        save_tax_rate(changes={"key": "vat", "name": "VAT", "percent": "10", "is_default": True})
+        made = make_customer("acme")
+        put_on(made, plan_with("Basic", {make_meter("Calls"): ONE_EACH}), date(2026, 11, 1))
+        send("acme", "Calls", 40, time=MID_NOVEMBER, now=MID_NOVEMBER, id="all")
+        finalize(made)
+        return made
+
+    def table(self, month: date) -> list[dict[str, str]]:
+        return table(rows_of(documents_of(month, now=self.MARCH + 30 * DAY)))
+
+    def check_books(self) -> None:
+        """The rows of all months come to what is final less its credit notes, by number; void ones to nothing."""
+        found: dict[str, Decimal] = defaultdict(Decimal)
+        for month in self.MONTHS:
+            for row in self.table(month):
+                found[row["credits_invoice"] or row["number"]] += Decimal(row["net"] or row["tax"])
+        for invoice in Invoice.objects.exclude(number=""):
+            left = Decimal(0) if invoice.status == "void" else invoice.total - invoice.credited
+            assert found.pop(invoice.number) == left
+        assert not found
+
+    def test_one_below_zero(self, acme: Customer, clock: Any) -> None:
+        """December carries that November's calls are void."""
+        clock.move_to(DECEMBER + DAY)
+        open_invoices(acme.assignments.get())
+        void("all")
+        rerate(acme)
+        clock.move_to(self.JANUARY)
+        below = finalize(acme, self.JANUARY)
+        assert below.total == -44
+        clock.move_to(self.MARCH)
+        void_invoice(below.pk, reason="Wrong", now=self.MARCH)
+        assert not CreditNote.objects.exists()
+        rows = self.table(self.MARCH.date())
+        assert [(row["document"], row["number"], row["issued"], row["status"]) for row in rows] == [
+            ("void", "2027-0001", "2027-03-10", "")
+        ] * 2
+        assert [(row["kind"], row["item"], row["net"], row["tax_rate"], row["tax"]) for row in rows] == [
+            ("correction", "Calls", "40.00", "", ""),
+            ("tax_corr", "", "", "10", "4.00"),
+        ]
+        assert rows[0]["name"] == "Calls, 1–30 Nov 2026 (2026-0001)"
+        self.check_books()
+        clock.move_to(self.MARCH + DAY)
+        export = made("zip", self.MARCH.date())
+        with ZipFile(io.BytesIO(content(export))) as file:
+            assert file.namelist() == ["void/2027-0001.pdf", "invoices.csv"]
+            assert len(file.read("invoices.csv").splitlines()) == 3
+
+    def test_one_credited_beyond_its_total(self, acme: Customer, clock: Any) -> None:
+        """Staff credit November, and then its calls come and are void once more."""
+        policy(late_usage="at_once")
+        clock.move_to(DECEMBER + DAY)
+        november = acme.invoices.get(status="final")
+        issue_credit_note(november.pk, reason="So", amounts={1: Decimal(30)}, now=DECEMBER + DAY)
+        void("all")
+        rerate(acme)
+        november.refresh_from_db()
+        assert (november.total, november.credited) == (44, 77)
+        clock.move_to(self.FEBRUARY)
+        void_invoice(november.pk, reason="Wrong", now=self.FEBRUARY)
+        assert CreditNote.objects.count() == 2
+        rows = self.table(self.FEBRUARY.date())
+        assert [(row["document"], row["kind"], row["item"], row["net"], row["tax"]) for row in rows] == [
+            ("void", "usage", "Calls", "-10.00", ""),
+            ("void", "tax", "", "", "-1.00"),
+            ("void", "correction", "Calls", "40.00", ""),
+            ("void", "tax_corr", "", "", "4.00"),
+        ]
+        self.check_books()
+
+    def test_one_with_a_credit_note_has_no_other(self, acme: Customer, clock: Any) -> None:
+        clock.move_to(self.FEBRUARY)
+        void_invoice(acme.invoices.get(status="final").pk, reason="Wrong", now=self.FEBRUARY)
+        assert {row["document"] for row in self.table(self.FEBRUARY.date())} == {"credit_note"}
+        self.check_books()
 
 
 class TestNames:
