@@ -23,6 +23,7 @@ from invoices.prepaid.drawing import ZERO, Drawn, draw, returned, shares_of
 from invoices.prepaid.rules import check_rule
 from invoices.settling.settlement import refresh
 from meters.models import Customer
+from meters.words import INSTANT
 from pricing.inputs import check_row, sensible_day
 from pricing.models import ProductItem
 from pricing.money import total_of
@@ -243,6 +244,32 @@ def give_back(invoice: Invoice, now: datetime) -> None:
         elif grant.expires_at is not None and grant.expires_at <= now:
             _expire(grant, left, now)
     _settle(invoice, "credits returned", total_of(one.amount for one in back), now)
+
+
+def grant_again(void: Invoice, new: Invoice, now: datetime) -> None:
+    """What a void invoice gave back to grants that had expired is granted again, for the invoice in its place: until
+    that is due to become final, so that it is still drawn then, and expires after it."""
+    assert void.voided_at is not None
+    back = void.credit_entries.filter(kind=Kind.RETURNED, at=void.voided_at)
+    expired = back.filter(grant__expires_at__lte=void.voided_at, grant__voided_at=None).order_by("id")
+    amounts: dict[int, Decimal] = {}
+    for pk, amount in expired.values_list("grant", "amount"):
+        amounts[pk] = EXACT.add(amounts.get(pk, ZERO), amount)
+    for old in _locked_all(list(amounts)):
+        grant = CreditGrant.objects.create(
+            customer_id=void.customer_id,
+            name=old.name,
+            currency=old.currency,
+            amount=amounts[old.pk],
+            priority=old.priority,
+            starts_at=now,
+            expires_at=new.closes_at + INSTANT,
+        )
+        grant.product_items.set(old.product_items.all())
+        note = f"For what takes the place of invoice {void.number}"
+        _enter(grant, Kind.GRANTED, grant.amount, ZERO, now, note=note)
+    if amounts:
+        check_rule(void.customer_id, now)
 
 
 def _void_with_invoice(grant: CreditGrant, invoice: Invoice, now: datetime) -> None:

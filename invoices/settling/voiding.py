@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from invoices.locking import lock_invoice
 from invoices.models import Invoice, InvoiceEvent
+from invoices.prepaid.credits import grant_again
 from invoices.services import mark_stale_beside, open_again
 from invoices.settling.credit_notes import Leftover, Note, check_final, check_reason, write_note
 from invoices.settling.settlement import refresh
@@ -50,6 +51,7 @@ def reissue(invoice_id: int, *, reason: str, actor: str = "", now: datetime | No
     if invoice.status != Invoice.Status.VOID:
         _void(invoice, reason, actor, now)
     new = open_again(invoice, actor=actor, now=now)
+    grant_again(invoice, new, now)
     detail = {"invoice": new.pk, "reason": reason}
     InvoiceEvent.objects.create(invoice=invoice, kind="reissued", actor=actor, detail=detail)
     return new

@@ -10,13 +10,17 @@ from django.db import IntegrityError, transaction
 from invoices import due, signals
 from invoices.adjustments import subject_of
 from invoices.computing import compute
-from invoices.models import CreditNote, Invoice, InvoiceEvent, NumberSeries
+from invoices.models import CreditGrant, CreditNote, Invoice, InvoiceEvent, NumberSeries
+from invoices.prepaid.balances import balances_of, previews_of
+from invoices.prepaid.credits import expire_grants, void_grant
 from invoices.services import close, open_invoices
 from invoices.settling.credit_notes import issue_credit_note
 from invoices.settling.payments import record_payment, refund
 from invoices.settling.voiding import preview_void, reissue, void_invoice
 from pricing.assignments import change_plan, end
+from pricing.models import ProductItem
 from tests.factories import make_customer, put_on, send
+from tests.invoices.late import void as void_usage
 from tests.invoices.plans import fee, plan_with
 from tests.invoices.prepaid import check_ledger, prepaid
 from tests.invoices.settled import (
@@ -43,6 +47,80 @@ def void(bill: Invoice, **fields) -> Invoice:
 
 def again(bill: Invoice, **fields) -> Invoice:
     return reissue(bill.pk, **{"reason": "Wrong usage", "actor": "ben", "now": DECEMBER, **fields})
+
+
+class TestCreditsThatHaveExpiredSince:
+    LATER = DECEMBER + timedelta(days=30)
+
+    def bill(self, **of_pack) -> Invoice:
+        """November's bill of 103.50, and a pack of 25.00 that expires in December."""
+        customer = make_customer("acme")
+        put_on(customer, make_plan_of_two(), date(2026, 11, 1))
+        send("acme", "ApiCalls", 100, time=MID_NOVEMBER, now=MID_NOVEMBER, id="calls")
+        send("acme", "Storage", 7, time=MID_NOVEMBER, now=MID_NOVEMBER)
+        if "product_items" in of_pack:
+            of_pack["product_items"] = ProductItem.objects.filter(meter__key__in=of_pack["product_items"])
+        prepaid(customer, 25, name="Pack", priority=7, expires_at=DECEMBER + timedelta(days=5), **of_pack)
+        return finalize(customer)
+
+    @pytest.fixture
+    def paid(self, november: None, db: None) -> Invoice:
+        return self.bill()
+
+    def test_they_pay_what_takes_its_place(self, paid: Invoice) -> None:
+        assert paid.credits_applied == 25
+        new = again(paid, now=self.LATER)
+        old, granted = CreditGrant.objects.order_by("id")
+        assert [(one.kind, one.amount) for one in old.entries.all()][-2:] == [("returned", 25), ("expired", -25)]
+        assert (granted.name, granted.amount, granted.priority, granted.price_paid) == ("Pack", 25, 7, 0)
+        assert previews_of([new.customer_id], self.LATER + timedelta(days=1))[new.pk].amount == 25
+        # However late it becomes final.
+        late = self.LATER + timedelta(days=3)
+        assert expire_grants(new.customer_id, now=late) == 0
+        new = close(new.pk, now=late)
+        assert (new.status, fresh(new).credits_applied, fresh(paid).credits_applied) == ("final", 25, 0)
+        check_ledger()
+        # And once more.
+        last = close(again(new, now=late + timedelta(days=1)).pk, now=late + timedelta(days=2))
+        assert fresh(last).credits_applied == 25
+        check_ledger()
+
+    def test_what_that_leaves_expires(self, paid: Invoice) -> None:
+        void_usage("calls")
+        new = close(again(paid, now=self.LATER).pk, now=self.LATER)
+        total = fresh(new).total
+        assert 0 < total < 25
+        assert expire_grants(new.customer_id, now=self.LATER + timedelta(minutes=1)) == 1
+        assert (fresh(new).credits_applied, balances_of(new.customer, self.LATER + timedelta(minutes=1))) == (total, [])
+        check_ledger()
+
+    def test_those_for_some_product_items_stay_so(self, november: None) -> None:
+        bill = self.bill(product_items=["Storage"])
+        assert bill.credits_applied == Decimal("3.5")
+        new = close(again(bill, now=self.LATER).pk, now=self.LATER)
+        assert fresh(new).credits_applied == Decimal("3.5")
+        granted = CreditGrant.objects.latest("id")
+        assert (granted.amount, [item.meter.key for item in granted.product_items.all()]) == (
+            Decimal("3.5"),
+            ["Storage"],
+        )
+
+    def test_also_where_it_was_void_before(self, paid: Invoice) -> None:
+        void(paid, now=self.LATER)
+        assert CreditGrant.objects.count() == 1
+        new = again(paid, now=self.LATER + timedelta(days=1))
+        assert fresh(close(new.pk, now=self.LATER + timedelta(days=1))).credits_applied == 25
+        check_ledger()
+
+    def test_those_that_are_good_are_given_back_once(self, paid: Invoice) -> None:
+        new = again(paid)
+        assert (CreditGrant.objects.count(), fresh(close(new.pk, now=DECEMBER)).credits_applied) == (1, 25)
+        check_ledger()
+
+    def test_not_what_staff_have_voided(self, paid: Invoice) -> None:
+        void_grant(CreditGrant.objects.get(), now=DECEMBER)
+        again(paid, now=self.LATER)
+        assert CreditGrant.objects.count() == 1
 
 
 class TestVoid:
