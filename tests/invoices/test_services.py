@@ -164,6 +164,6 @@ def test_a_recalculation_takes_few_queries(acme: Customer, django_assert_max_num
     send("acme", "ApiCalls", 12300)
     run_sweep()
     send("acme", "ApiCalls", 1000)
-    # One of them asks, for all invoices of a chunk whose lines changed, whether webhooks want to know.
-    with django_assert_max_num_queries(15):
+    # Two of them ask, for all invoices of a chunk, whether webhooks want to know and whether an alert is reached.
+    with django_assert_max_num_queries(16):
         services.recalculate(live_invoice(acme).pk)

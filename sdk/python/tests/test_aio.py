@@ -18,7 +18,7 @@ def test_facts_of_tasks_are_sent(server: FakeServer) -> None:
     async def main() -> None:
         async with AsyncTollmeter("key", server.url, **OPTIONS) as tollmeter:
             await asyncio.gather(*(tollmeter.meter("acme", "ApiCalls", number) for number in range(100)))
-            assert await tollmeter.flush(5)
+            assert await tollmeter.flush(30)
             assert tollmeter.counters.sent == 100
 
     asyncio.run(main())
@@ -54,7 +54,7 @@ def test_the_loop_goes_on_while_the_server_is_slow_and_the_queue_full(server: Fa
             for _ in range(8):
                 await tollmeter.meter("acme", "ApiCalls")
                 await asyncio.sleep(0.01)
-            assert await tollmeter.flush(5)
+            assert await tollmeter.flush(30)
             counted = tollmeter.counters
             assert counted.sent + counted.dropped == 8
             assert (counted.dropped == 0) == (when_full == "block")

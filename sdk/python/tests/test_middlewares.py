@@ -26,7 +26,7 @@ ACME = {"X-Customer": "acme"}
 
 def facts_of(server: FakeServer, client: Tollmeter) -> list[dict[str, Any]]:
     """Without what differs each time."""
-    assert client.flush(5)
+    assert client.flush(30)
     wanted = ("customer", "meter", "value", "values", "dimensions")
     return [{name: fact[name] for name in wanted if name in fact} for fact in server.facts.values()]
 
