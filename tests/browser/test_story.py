@@ -109,7 +109,15 @@ def test_every_page_keeps_to_the_policy(new_page: NewPage, complaints: list[str]
     anna = new_page()
     sign_in(anna, "/", "anna@acme.example")
     invoice = f"/invoices/{customer.invoices.get().pk}/"
-    for path in ("/", "/usage/?group_by=source", "/invoices/", "/statement/", "/alerts/", invoice, f"{invoice}lines/1/"):
+    for path in (
+        "/",
+        "/usage/?group_by=source",
+        "/invoices/",
+        "/statement/",
+        "/alerts/",
+        invoice,
+        f"{invoice}lines/1/",
+    ):
         answer = anna.goto(path)
         assert answer is not None
         assert answer.status == 200, path
