@@ -48,7 +48,7 @@ class Live:
             )
 
     def kill(self, name: str) -> None:
-        self._end(self.processes.pop(name), hard=True)
+        self._end(self.processes.pop(name))
 
     def __enter__(self) -> Self:
         for name in ("web", "worker", "beat"):
@@ -59,9 +59,7 @@ class Live:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in self.processes.values():
-            with suppress(ProcessLookupError):
-                process.terminate()
+        # Nobody looks at what they do from here on, and an orderly end takes seconds.
         for process in self.processes.values():
             self._end(process)
         if error is not None:
@@ -74,15 +72,10 @@ class Live:
         return False
 
     @staticmethod
-    def _end(process: "subprocess.Popen[bytes]", *, hard: bool = False) -> None:
+    def _end(process: "subprocess.Popen[bytes]") -> None:
         with suppress(ProcessLookupError):
-            if hard:
-                os.killpg(process.pid, 9)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
-            process.wait()
+        process.wait()
 
 
 def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
