@@ -52,7 +52,7 @@ def test_killed_between_its_statements(customers: list[Customer], workers: Worke
         check_numbers()
 
     close = f"from invoices import services; services.close({november(acme).pk})"
-    assert workers.killed_everywhere(close, check, step=4, clock=AFTER) > 15
+    assert workers.killed_everywhere(close, check, step=2, clock=AFTER) > 30
     check_whole(acme)
     bills.close_periods()
     assert outcome(acme) == outcome(globex)

@@ -146,7 +146,7 @@ def deliver(facts: list[Fact], number: int) -> None:
 
 
 class TestAnyOrder(TestCase):
-    @hypothesis_settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+    @hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         facts=st.lists(FACTS, min_size=1, max_size=14),
         zone=st.sampled_from(["UTC", "America/St_Johns", "Asia/Kolkata"]),

@@ -131,7 +131,7 @@ class TestManyAreAsOneByOne:
             dimensions = {"user": f"u{value % 3}"} if meter == "Users" else {"source": source}
             send(customer.key, meter, value, time=time, **({} if meter == "Level" else dimensions))
 
-    @settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(customers=customers)
     def test_for_every_kind_of_line(self, world: World, customers: list[dict[str, Any]]) -> None:
         with time_machine.travel(NOW, tick=False):
