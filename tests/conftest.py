@@ -24,6 +24,14 @@ hypothesis.settings.load_profile("untimed")
 settings.WHITENOISE_AUTOREFRESH = True
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A set by its values in order. Its own order hangs on how the file was compiled, and all workers of a run have to
+    name a test alike."""
+    if isinstance(val, set):
+        return str(sorted(val))
+    return str(val) if isinstance(val, dict) else None
+
+
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
     """A test that rolls back takes the rows with it that a process would otherwise know for ever."""

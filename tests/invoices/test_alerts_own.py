@@ -138,7 +138,6 @@ class TestOwn:
             ({"recipients": [1]}, {"recipients"}),
             ({"name": "", "threshold": "0", "recipients": ["x"]}, {"name", "threshold", "recipients"}),
         ],
-        ids=str,
     )
     def test_faults_are_told_by_field(self, acme: Customer, fields: Any, expected: set[str]) -> None:
         assert faults(lambda: own(acme, **({"threshold": 5} | fields))) == expected

@@ -115,7 +115,6 @@ def test_an_alert_that_is_removed_while_it_is_changed_is_not_found(client: APICl
         (NEW | {"actor": "me"}, {"/actor"}),
         (NEW | {"more": 1}, {"/more"}),
     ],
-    ids=str,
 )
 def test_faults_are_pointed_at(client: APIClient, body: Any, found: set[str]) -> None:
     assert pointers(post(client, body)) == found

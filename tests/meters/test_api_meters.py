@@ -102,7 +102,6 @@ def test_numbers_are_exact_and_plain(api: Api, sent: object, answered: str) -> N
         ({"dimensions": ["region", "customer", "plan"]}, {"/dimensions"}),
         ({"dimensions": [f"d{number}" for number in range(9)], "where": {}}, {"/dimensions"}),
     ],
-    ids=str,
 )
 def test_a_fault_is_told_where_it_is(api: Api, change: dict[str, Any], expected: set[str]) -> None:
     assert pointers(post(api, FULL | change)) == expected

@@ -88,7 +88,6 @@ class TestAssign:
             ),
             (on(quantities=[], source="staff"), {"/quantities", "/source"}),
         ],
-        ids=str,
     )
     def test_a_fault_is_told_where_it_is(self, client: APIClient, body: dict[str, Any], expected: set[str]) -> None:
         Plan.objects.create(key="Draft")
@@ -215,7 +214,6 @@ class TestChangeOfPlan:
             ({"plan": "Pro", "when": 5}, {"/when"}),
             ({"plan": "Pro", "on": "2026-12-01"}, {"/on"}),
         ],
-        ids=str,
     )
     def test_faults(self, client: APIClient, body: dict[str, Any], expected: set[str]) -> None:
         before = put_on(_customer("acme"), _plan("Basic"), date(2026, 11, 1))

@@ -106,7 +106,6 @@ class TestPromotions:
             ({"position": -1}, {"/position"}),
             ({"limit": 3}, {"/limit"}),
         ],
-        ids=str,
     )
     def test_a_fault_is_told_where_it_is(self, client: APIClient, change: dict[str, Any], expected: set[str]) -> None:
         ok(client.post(PATH, WELCOME, format="json"), 201)
@@ -177,7 +176,6 @@ class TestApplying:
             ({"customer": "acme", "promotion": "welcome", "periods": 3}, {"/periods"}),
             ({"customer": "acme", "promotion": "welcome", "ends_on": "2027-01-01"}, {"/ends_on"}),
         ],
-        ids=str,
     )
     def test_a_fault_is_told_where_it_is(self, client: APIClient, body: dict[str, Any], expected: set[str]) -> None:
         ok(client.post(APPLIED, {"customer": "globex", "promotion": "welcome"}, format="json"), 201)
