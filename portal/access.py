@@ -1,6 +1,7 @@
 """Which customer a request sees: the one place that answers it, from the person's memberships."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
@@ -17,6 +18,8 @@ from django_htmx.middleware import HtmxDetails
 from invoices.due import lacks_approval
 from invoices.models import Invoice
 from meters.models import Customer, Meter, UsageBucket
+from portal.models import Membership
+from portal.roles import Role
 from pricing.models import Rate
 
 P = ParamSpec("P")
@@ -24,11 +27,29 @@ P = ParamSpec("P")
 SESSION_KEY = "portal-customer"
 
 
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks at a customer, and in which role. `name` is what logs say of what they do."""
+
+    name: str
+    role: Role
+    user: User
+
+    @property
+    def may_bill(self) -> bool:
+        return self.role.may(Role.BILLING)
+
+    @property
+    def may_own(self) -> bool:
+        return self.role.may(Role.OWNER)
+
+
 class PortalRequest(HttpRequest):
-    """A request of a signed-in person who may see `customer`, and switch to any of `customers`."""
+    """A request of a `viewer` who may see `customer`, and switch to any of `customers`."""
 
     htmx: HtmxDetails
     user: User
+    viewer: Viewer
     customer: Customer
     customers: list[Customer]
 
@@ -48,17 +69,41 @@ def for_customer(
     def _answer(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not request.user.is_authenticated:
             return _to_sign_in(request)
-        customers = list(Customer.objects.filter(memberships__user=request.user).order_by("key"))
-        if not customers:
+        found = Membership.objects.filter(user=request.user).select_related("customer").order_by("customer__key")
+        roles = {one.customer: Role(one.role) for one in found}
+        if not roles:
             return render(request, "portal/no_customer.html", status=403)
+        customers = list(roles)
         seen = request.session.get(SESSION_KEY)
+        customer = next((one for one in customers if one.pk == seen), customers[0])
         request.customers = customers  # type: ignore[attr-defined]
-        request.customer = next(  # type: ignore[attr-defined]
-            (customer for customer in customers if customer.pk == seen), customers[0]
-        )
+        request.customer = customer  # type: ignore[attr-defined]
+        request.viewer = Viewer(request.user.get_username(), roles[customer], request.user)  # type: ignore[attr-defined]
         return view(request, *args, **kwargs)  # type: ignore[arg-type]
 
     return wrapped
+
+
+def needs(
+    role: Role,
+) -> Callable[
+    [Callable[Concatenate[PortalRequest, P], HttpResponse]], Callable[Concatenate[PortalRequest, P], HttpResponse]
+]:
+    """Behind `for_customer`: keeps a view to those whose role allows what `role` does."""
+
+    def keep(
+        view: Callable[Concatenate[PortalRequest, P], HttpResponse],
+    ) -> Callable[Concatenate[PortalRequest, P], HttpResponse]:
+        @wraps(view)
+        def wrapped(request: PortalRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            if not request.viewer.role.may(role):
+                return render(request, "portal/not_allowed.html", {"needed": role}, status=403)
+            return view(request, *args, **kwargs)
+
+        wrapped.needs = role  # type: ignore[attr-defined]
+        return wrapped
+
+    return keep
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:

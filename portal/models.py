@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 
 from meters.models import Customer
+from portal.roles import Role
 
 
 class Membership(models.Model):
@@ -11,6 +12,7 @@ class Membership(models.Model):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role, default=Role.OWNER)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -18,6 +20,7 @@ class Membership(models.Model):
         verbose_name = "portal member"
         constraints = [
             models.UniqueConstraint(fields=["user", "customer"], name="membership_once"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="membership_role"),
         ]
 
     def __str__(self) -> str:

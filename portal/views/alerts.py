@@ -12,9 +12,10 @@ from invoices.alerting.preview import mail_of
 from invoices.alerting.trying import send_own_test
 from invoices.mailing.recipients import recipients_of
 from invoices.models import Alert
-from portal.access import PortalRequest, for_customer
+from portal.access import PortalRequest, for_customer, needs
 from portal.alert_form import KINDS, OwnAlertForm, OwnTestForm, offered_kinds
 from portal.alerts import alert_row, alert_rows, mails_are_off
+from portal.roles import Role
 
 read_or_write = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -36,6 +37,7 @@ def alert_list(request: PortalRequest) -> HttpResponse:
 
 @read_or_write
 @for_customer
+@needs(Role.BILLING)
 def add(request: PortalRequest) -> HttpResponse:
     """First asks for the kind, then for what that needs."""
     offered, kind = offered_kinds(request.customer), request.GET.get("kind", "")
@@ -49,6 +51,7 @@ def add(request: PortalRequest) -> HttpResponse:
 
 @read_or_write
 @for_customer
+@needs(Role.BILLING)
 def change(request: PortalRequest, pk: int) -> HttpResponse:
     alert = _own(request, pk)
     form = OwnAlertForm(_posted(request), customer=request.customer, kind=alert.kind, alert=alert)
@@ -58,7 +61,7 @@ def change(request: PortalRequest, pk: int) -> HttpResponse:
 def _form_page(request: PortalRequest, form: OwnAlertForm, title: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
-            saved = form.save(request.user.get_username())
+            saved = form.save(request.viewer.name)
         except ValidationError as error:
             form.add_errors(error)
         except Alert.DoesNotExist:
@@ -78,6 +81,7 @@ def _form_page(request: PortalRequest, form: OwnAlertForm, title: str) -> HttpRe
 
 @read_or_write
 @for_customer
+@needs(Role.BILLING)
 def switch(request: PortalRequest, pk: int) -> HttpResponse:
     """Says which way, so that who presses twice does not switch it back."""
     alert = _own(request, pk)
@@ -94,6 +98,7 @@ def switch(request: PortalRequest, pk: int) -> HttpResponse:
 
 @read_or_write
 @for_customer
+@needs(Role.BILLING)
 def remove(request: PortalRequest, pk: int) -> HttpResponse:
     """Asks first."""
     alert = _own(request, pk)
@@ -109,6 +114,7 @@ def remove(request: PortalRequest, pk: int) -> HttpResponse:
 
 @read_or_write
 @for_customer
+@needs(Role.BILLING)
 def test_mail(request: PortalRequest, pk: int) -> HttpResponse:
     alert, people = _own(request, pk), recipients_of(request.customer)
     form = OwnTestForm(_posted(request), people=people, own=request.user.email)
