@@ -1,3 +1,5 @@
+"""Who may sign in for which customer."""
+
 from django.contrib import admin
 
 from meters.admin.base import ModelAdmin
