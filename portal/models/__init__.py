@@ -1,5 +1,8 @@
 """Who sees what in the portal, and who looked at it."""
 
 from portal.models.members import Membership
+from portal.models.policy import PortalPolicy
+from portal.models.read_keys import ReadKeyEvent
+from portal.models.sessions import PortalSession, StaffView
 
-__all__ = ["Membership"]
+__all__ = ["Membership", "PortalPolicy", "PortalSession", "ReadKeyEvent", "StaffView"]
