@@ -7,6 +7,7 @@ from django.views.decorators.http import require_POST
 
 from portal.access import SESSION_KEY, PortalRequest, for_customer
 from portal.forms import SignInForm, SwitchForm
+from portal.sections import page_of
 
 
 class SignIn(LoginView):
@@ -22,7 +23,8 @@ def switch_customer(request: HttpRequest) -> HttpResponse:
 
 @for_customer
 def _switch(request: PortalRequest) -> HttpResponse:
+    """Goes on at the page of the same kind: what was open there is the other customer's."""
     form = SwitchForm(request.POST, customers=request.customers)
     if form.is_valid():
         request.session[SESSION_KEY] = form.cleaned_data["customer"].pk
-    return redirect("portal:overview")
+    return redirect(page_of(request.POST.get("page", "")))
