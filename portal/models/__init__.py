@@ -1,8 +1,9 @@
 """Who sees what in the portal, and who looked at it."""
 
+from portal.models.embeds import EmbedToken
 from portal.models.members import Membership
 from portal.models.policy import PortalPolicy
 from portal.models.read_keys import ReadKeyEvent
 from portal.models.sessions import PortalSession, StaffView
 
-__all__ = ["Membership", "PortalPolicy", "PortalSession", "ReadKeyEvent", "StaffView"]
+__all__ = ["EmbedToken", "Membership", "PortalPolicy", "PortalSession", "ReadKeyEvent", "StaffView"]
