@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
 from django.http import HttpRequest
@@ -11,7 +10,16 @@ from django.template.response import TemplateResponse
 ORDER = {
     "meters": ["Meter", "Customer", "Event", "VoidRecord", "RejectedEvent", "ApiKey"],
     "pricing": ["Plan", "ProductItem", "AssignmentRule", "Assignment", "AssignmentLog", "Promotion", "TaxRate"],
-    "invoices": ["Invoice", "CreditNote", "BillingPolicy", "MailSetting", "Mail", "WebhookEndpoint", "WebhookDelivery"],
+    "invoices": [
+        "Invoice",
+        "CreditNote",
+        "BillingPolicy",
+        "BrandVersion",
+        "MailSetting",
+        "Mail",
+        "WebhookEndpoint",
+        "WebhookDelivery",
+    ],
     "portal": [],
     "auth": [],
 }
@@ -23,7 +31,9 @@ class TollmeterAdminSite(AdminSite):
     index_title = "Overview"
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        return super().each_context(request) | {"company_name": settings.COMPANY_NAME}
+        from invoices.branding import brand
+
+        return super().each_context(request) | {"company_name": brand().name}
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         # Not at the top: the site is made before there are models.

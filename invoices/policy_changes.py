@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from invoices.branding import forget_on_commit
 from invoices.late.rerating import carry_anew
 from invoices.models import BillingPolicy, CreditNote, Invoice, NumberSeries, PlanPolicy
 from invoices.numbering import NumberFormatError, check_pattern, formatted, reader
@@ -56,6 +57,7 @@ def set_billing_policy(*, changes: Mapping[str, Any], now: datetime) -> BillingP
         if taken is not None:
             raise ValidationError({name: f"There is a {taken} already."})
     policy.save()
+    forget_on_commit()
     if any(getattr(policy, name) != before[name] for name in OF_CORRECTIONS):
         carry_anew()
     return policy

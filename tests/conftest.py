@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection
 from rest_framework.test import APIClient
 
-from invoices import pricing_of
+from invoices import branding, pricing_of
 from meters import catalogue, keys, partitions, rate_limit
 from meters.keys import create_api_key
 from tests.scenarios.live import Live
@@ -41,6 +41,19 @@ def _forget() -> Iterator[None]:
     keys.forget()
     rate_limit.forget()
     pricing_of.forget()
+
+
+@pytest.fixture(autouse=True)
+def _brand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has set a brand, and every process knows that; tests of brands take `fresh_brand`."""
+    monkeypatch.setattr(branding, "_known", (1 << 62, branding.Brand("")))
+
+
+@pytest.fixture
+def fresh_brand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The brand is read whenever it is asked for."""
+    monkeypatch.setattr(branding, "_known", (0, branding.Brand("")))
+    monkeypatch.setattr(branding, "LIVE_SECONDS", 0)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Documents: open invoices follow usage, final ones never change; and what settles, watches and tells of them."""
 
 from invoices.models.backtests import Backtest, BacktestRow
+from invoices.models.brand import BrandImage, BrandVersion
 from invoices.models.documents import Correction, Invoice, InvoiceEvent, InvoiceLine, NumberSeries
 from invoices.models.outgoing import (
     Mail,
@@ -22,6 +23,8 @@ __all__ = [
     "Backtest",
     "BacktestRow",
     "BillingPolicy",
+    "BrandImage",
+    "BrandVersion",
     "Correction",
     "CreditEntry",
     "CreditGrant",

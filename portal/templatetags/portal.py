@@ -7,12 +7,12 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from django import template
-from django.conf import settings
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from invoices import states
+from invoices.branding import Brand, brand
 from invoices.models import Invoice
 from invoices.states import MoneyState
 from meters import words
@@ -22,9 +22,14 @@ from pricing.money import format_money, format_quantity
 register = template.Library()
 
 
+@register.simple_tag(name="brand")
+def brand_tag() -> Brand:
+    return brand()
+
+
 @register.simple_tag
 def company_name() -> str:
-    return settings.COMPANY_NAME
+    return brand().name
 
 
 @register.filter
