@@ -1,10 +1,10 @@
-"""From series to the geometry of a bar chart. Pure; the markup is in templates/includes/chart.html.
+"""From series to the geometry of bars and lines. Pure; the markup is in templates/includes/chart.html.
 
 Across, everything is in percent of the plot's width, so that a chart fills a phone and a desk alike while its text
 keeps its size; down, in pixels of a fixed height. A bar stands for one slot (a day), stacked by series.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 
@@ -21,10 +21,12 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place on the axis: `label` is its name, `state` whether it is over, running or still to come."""
+    """A place on the axis: `label` is its name, `state` whether it is over, running or still to come. `short` is what
+    stands on the axis, where that is not the name."""
 
     label: str
     state: str = PAST
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,14 @@ class Series:
 
     name: str
     values: tuple[Decimal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What to compare with: a value for each slot, also for those ahead; None where there is nothing to compare."""
+
+    name: str
+    values: tuple[Decimal | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,16 @@ class Column:
     middle: Decimal
     bars: tuple[Bar, ...]
     facts: tuple[str, ...]
+    before: Decimal | None = None  # where the mark of what it is compared with is
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line through the ends of slots: `points` as SVG writes them, across in percent. Of what is compared with, the
+    series is 0."""
+
+    series: int
+    points: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +92,8 @@ class Chart:
     legend: tuple[tuple[int, str], ...]
     ahead_from: Decimal | None  # where the part that is still to come begins
     is_empty: bool
+    lines: tuple[Line, ...] = ()
+    before_name: str = ""
     height: int = HEIGHT
     top: int = TOP
     plot_height: int = PLOT_HEIGHT
@@ -94,6 +116,18 @@ class Chart:
         return 12 + 7 * max(len(tick.label) for tick in self.ticks)
 
 
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    lowest: Decimal
+    highest: Decimal
+
+    def y(self, value: Decimal) -> Decimal:
+        span = self.highest - self.lowest
+        if not span:
+            return Decimal(TOP + PLOT_HEIGHT)
+        return _round(TOP + PLOT_HEIGHT * (self.highest - value) / span)
+
+
 def bar_chart(
     slots: Sequence[Slot],
     series: Sequence[Series],
@@ -101,33 +135,90 @@ def bar_chart(
     value_words: Callable[[Decimal], str],
     tick_words: Callable[[Decimal], str] | None = None,
     least_step: Decimal = ZERO,
+    before: Before | None = None,
 ) -> Chart:
-    """Bars for `slots`, one stack each. Negative values hang below the baseline.
+    """Bars for `slots`, one stack each. Negative values hang below the baseline. What they are compared with is a mark
+    across each slot.
 
     `least_step` is the smallest distance of two ticks, such as a cent.
     """
     with localcontext(prec=60):
         columns = [tuple(one.values[index] for one in series) for index in range(_drawn(series))]
-        highest = max((sum((value for value in values if value > 0), ZERO) for values in columns), default=ZERO)
-        lowest = min((sum((value for value in values if value < 0), ZERO) for values in columns), default=ZERO)
-        values = ticks_between(lowest, highest, least_step)
-        scale = _Scale(values[0], values[-1])
-        width = Decimal(100) / max(len(slots), 1)
-        words = tick_words or value_words
-        ahead = next((index for index, slot in enumerate(slots) if slot.state == AHEAD), None)
-        return Chart(
-            columns=tuple(
-                _column(index, slot, columns[index] if index < len(columns) else (), series, slots, scale, value_words)
-                for index, slot in enumerate(slots)
-            ),
-            ticks=tuple(Tick(scale.y(value), words(value)) for value in values),
-            baseline=scale.y(ZERO),
-            column_width=_round(width),
-            bar_width=_round(width * (1 - GAP)),
-            legend=tuple((index, one.name) for index, one in enumerate(series, start=1)) if len(series) > 1 else (),
-            ahead_from=None if ahead is None else _round(width * ahead),
-            is_empty=not any(any(values) for values in columns),
-        )
+        ends = [sum((value for value in values if value > 0), ZERO) for values in columns]
+        ends += [sum((value for value in values if value < 0), ZERO) for values in columns]
+        return _chart(slots, series, ends, value_words, tick_words or value_words, least_step, before, is_lines=False)
+
+
+def line_chart(
+    slots: Sequence[Slot],
+    series: Sequence[Series],
+    *,
+    value_words: Callable[[Decimal], str],
+    tick_words: Callable[[Decimal], str] | None = None,
+    least_step: Decimal = ZERO,
+    before: Before | None = None,
+) -> Chart:
+    """A line for each running total, from nothing at the left to each value at the end of its slot."""
+    with localcontext(prec=60):
+        ends = [value for one in series for value in one.values]
+        return _chart(slots, series, ends, value_words, tick_words or value_words, least_step, before, is_lines=True)
+
+
+def _chart(
+    slots: Sequence[Slot],
+    series: Sequence[Series],
+    ends: Sequence[Decimal],
+    value_words: Callable[[Decimal], str],
+    tick_words: Callable[[Decimal], str],
+    least_step: Decimal,
+    before: Before | None,
+    *,
+    is_lines: bool,
+) -> Chart:
+    columns = [tuple(one.values[index] for one in series) for index in range(_drawn(series))]
+    earlier = [value for value in before.values if value is not None] if before else []
+    values = ticks_between(min([ZERO, *ends, *earlier]), max([ZERO, *ends, *earlier]), least_step)
+    scale = _Scale(values[0], values[-1])
+    width = Decimal(100) / max(len(slots), 1)
+    ahead = next((index for index, slot in enumerate(slots) if slot.state == AHEAD), None)
+    return Chart(
+        columns=tuple(
+            _column(
+                index,
+                slot,
+                columns[index] if index < len(columns) else (),
+                series,
+                slots,
+                scale,
+                value_words,
+                before=before,
+                is_lines=is_lines,
+            )
+            for index, slot in enumerate(slots)
+        ),
+        ticks=tuple(Tick(scale.y(value), tick_words(value)) for value in values),
+        baseline=scale.y(ZERO),
+        column_width=_round(width),
+        bar_width=_round(width * (1 - GAP)),
+        legend=tuple((index, one.name) for index, one in enumerate(series, start=1)) if len(series) > 1 else (),
+        ahead_from=None if ahead is None else _round(width * ahead),
+        is_empty=not any(any(values) for values in columns) and not any(earlier),
+        lines=tuple(_lines(series, before, width, scale)) if is_lines else (),
+        before_name=before.name if before else "",
+    )
+
+
+def _lines(series: Sequence[Series], before: Before | None, width: Decimal, scale: _Scale) -> Iterator[Line]:
+    if before:
+        yield Line(0, _points(before.values, width, scale))
+    for number, one in enumerate(series, start=1):
+        yield Line(number, _points(one.values, width, scale))
+
+
+def _points(values: Sequence[Decimal | None], width: Decimal, scale: _Scale) -> str:
+    places = [(ZERO, scale.y(ZERO))]
+    places += [(_round(width * end), scale.y(value)) for end, value in enumerate(values, start=1) if value is not None]
+    return " ".join(f"{x},{y}" for x, y in places)
 
 
 def fold(series: Sequence[Series], name: str = "Other") -> list[Series]:
@@ -159,18 +250,6 @@ def short_number(value: Decimal) -> str:
     return f"{_plain(value):}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    lowest: Decimal
-    highest: Decimal
-
-    def y(self, value: Decimal) -> Decimal:
-        span = self.highest - self.lowest
-        if not span:
-            return Decimal(TOP + PLOT_HEIGHT)
-        return _round(TOP + PLOT_HEIGHT * (self.highest - value) / span)
-
-
 def _column(
     index: int,
     slot: Slot,
@@ -179,21 +258,28 @@ def _column(
     slots: Sequence[Slot],
     scale: _Scale,
     words: Callable[[Decimal], str],
+    *,
+    before: Before | None,
+    is_lines: bool,
 ) -> Column:
     width = Decimal(100) / len(slots)
     left = width * index
     facts = [f"{slot.label}: {words(sum(values, ZERO))}"] if values else []
     if len(series) > 1:
         facts += [f"{one.name}: {words(value)}" for one, value in zip(series, values, strict=False) if value]
+    earlier = before.values[index] if before and index < len(before.values) else None
+    if before and earlier is not None:
+        facts.append(f"{before.name}: {words(earlier)}" if values else f"{slot.label}, {before.name}: {words(earlier)}")
     return Column(
         label=slot.label,
-        axis_label=slot.label if index % _label_every(len(slots)) == 0 else "",
+        axis_label=(slot.short or slot.label) if index % _label_every(len(slots)) == 0 else "",
         state=slot.state,
         left=_round(left),
         bar_left=_round(left + width * GAP / 2),
         middle=_round(left + width / 2),
-        bars=tuple(_stack(values, scale)),
+        bars=() if is_lines else tuple(_stack(values, scale)),
         facts=tuple(facts),
+        before=None if is_lines or earlier is None else scale.y(earlier),
     )
 
 
@@ -218,7 +304,10 @@ def _drawn(series: Sequence[Series]) -> int:
 
 
 def _label_every(slots: int) -> int:
-    return 1 if slots <= 7 else 2 if slots <= 14 else 7
+    if slots <= 14:
+        return 1 if slots <= 7 else 2
+    # Of more hours than a day has, and of more days than two months, fewer.
+    return 4 if 23 <= slots <= 25 else 7 if slots <= 46 else 12 if slots <= 75 else 14
 
 
 def _nice(rough: Decimal) -> Decimal:

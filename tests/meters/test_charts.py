@@ -12,11 +12,13 @@ from meters.charts import (
     PLOT_HEIGHT,
     TODAY,
     TOP,
+    Before,
     Chart,
     Series,
     Slot,
     bar_chart,
     fold,
+    line_chart,
     short_number,
     ticks_between,
 )
@@ -135,3 +137,53 @@ def test_ticks_hold_the_values_and_are_few(one: Decimal, other: Decimal) -> None
     assert ticks[-1] >= highest
     assert D(0) in ticks
     assert len(ticks) <= 7
+
+
+def test_what_bars_are_compared_with_is_a_mark_on_each_slot_and_on_the_scale() -> None:
+    slots = [Slot("1"), Slot("2", TODAY), Slot("3", AHEAD)]
+    before = Before("the days before", (D(4), None, D(8)))
+    drawn = bar_chart(slots, [Series("calls", (D(2), D(1)))], value_words=str, before=before)
+    assert [tick.label for tick in drawn.ticks] == ["0", "2", "4", "6", "8"]
+    assert [column.before for column in drawn.columns] == [TOP + PLOT_HEIGHT / 2, None, TOP]
+    assert [column.facts for column in drawn.columns] == [
+        ("1: 2", "the days before: 4"),
+        ("2: 1",),
+        ("3, the days before: 8",),
+    ]
+    assert drawn.before_name == "the days before"
+    assert not drawn.is_empty
+
+
+def test_only_what_was_before_is_drawn_too() -> None:
+    drawn = bar_chart([Slot("1")], [Series("a", (D(0),))], value_words=str, before=Before("then", (D(3),)))
+    assert not drawn.is_empty
+
+
+def test_running_totals_are_lines_that_begin_with_nothing() -> None:
+    slots = [Slot("1"), Slot("2"), Slot("3", AHEAD), Slot("4", AHEAD)]
+    series = [Series("a", (D(1), D(4))), Series("b", (D(0), D(2)))]
+    drawn = line_chart(slots, series, value_words=str, before=Before("then", (D(2), D(2), None, D(3))))
+    bottom = TOP + PLOT_HEIGHT
+    assert [tick.label for tick in drawn.ticks] == ["0", "1", "2", "3", "4"]
+    assert [(line.series, line.points) for line in drawn.lines] == [
+        (0, f"0,{bottom}.00 25.00,100.00 50.00,100.00 100.00,55.00"),
+        (1, f"0,{bottom}.00 25.00,145.00 50.00,10.00"),
+        (2, f"0,{bottom}.00 25.00,190.00 50.00,100.00"),
+    ]
+    assert not any(column.bars or column.before is not None for column in drawn.columns)
+    assert drawn.columns[1].facts == ("2: 6", "a: 4", "b: 2", "then: 2")
+
+
+def test_the_axis_may_have_shorter_names() -> None:
+    slots = [Slot("1 Nov, 00:00", short="1 Nov"), Slot("1 Nov, 01:00", short="01:00")]
+    drawn = bar_chart(slots, [Series("a", (D(1), D(2)))], value_words=str)
+    assert [column.axis_label for column in drawn.columns] == ["1 Nov", "01:00"]
+    assert drawn.columns[0].facts == ("1 Nov, 00:00: 1",)
+
+
+@pytest.mark.parametrize(
+    ("slots", "labels"), [(7, 7), (14, 7), (23, 6), (25, 7), (31, 5), (48, 4), (73, 7), (92, 7), (13, 7)]
+)
+def test_an_axis_of_many_slots_is_not_crowded(slots: int, labels: int) -> None:
+    drawn = bar_chart([Slot(str(n)) for n in range(slots)], [Series("a", (D(1),))], value_words=str)
+    assert sum(bool(column.axis_label) for column in drawn.columns) == labels
