@@ -1,6 +1,7 @@
 """Who may see which customer's usage and bill."""
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from meters.models import Customer
@@ -13,6 +14,10 @@ class Membership(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role, default=Role.OWNER)
+    # What this person has chosen, for this customer: in which zone moments are shown, empty for the customer's; and the
+    # kinds of mails (MailSetting.Kind) that are not wanted.
+    time_zone = models.CharField(max_length=64, blank=True, default="")
+    unwanted_mails = ArrayField(models.CharField(max_length=20), blank=True, default=list)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
