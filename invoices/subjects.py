@@ -87,7 +87,7 @@ def trial_ends(assignments: Sequence[Assignment]) -> dict[int, datetime]:
     """When the trial of each assignment ends, by its id; where there is none, when the assignment starts.
 
     That is by the version that counts at the assignment's start, whatever later ones say. One that goes on from the
-    base of its private plan has the trial that is its own, if any.
+    base of its private plan has the trial that is its own, if any; one that its customer chose by itself has none.
     """
     by_plan: dict[int, list[PlanVersion]] = defaultdict(list)
     plans = {assignment.plan_id for assignment in assignments}
@@ -100,6 +100,8 @@ def _trial_end(assignment: Assignment, activated: Sequence[PlanVersion]) -> date
     first = chosen(counting(activated, assignment.created_at), assignment.starts_at)
     days = first.trial_days if first else 0
     if first and assignment.goes_on and "trial_days" not in first.overridden_terms:
+        days = 0
+    if assignment.without_trial:
         days = 0
     return local_midnight(assignment.starts_on + timedelta(days=days), assignment.zone)
 

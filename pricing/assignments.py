@@ -40,6 +40,7 @@ def assign(
     anchor_on: date | None = None,
     source: str = Assignment.Source.STAFF,
     rule: AssignmentRule | None = None,
+    without_trial: bool = False,
     actor: str = "",
 ) -> Assignment:
     """Puts a customer on a plan from the day `starts_on`, up to but not including `ends_on`.
@@ -59,6 +60,7 @@ def assign(
         anchor_on=anchor_on,
         source=source,
         rule=rule,
+        without_trial=without_trial,
         beside=beside,
         prices=Prices([plan.pk, *(one.plan_id for one in beside)]),
     )
@@ -76,6 +78,7 @@ def check_new(
     anchor_on: date | None,
     source: str,
     rule: AssignmentRule | None = None,
+    without_trial: bool = False,
     beside: Sequence[Assignment],
     prices: Prices,
 ) -> Assignment:
@@ -95,6 +98,7 @@ def check_new(
         source=source,
         rule=rule,
         goes_on=_goes_on(plan, starts_on, beside),
+        without_trial=without_trial,
         created_at=prices.made_at(plan.pk, timezone.now()),
     )
     check_assignment(assignment, prices.of_new(plan.pk), beside, prices, field="plan")
@@ -121,7 +125,7 @@ def end(
     One that ends on the day that it starts is taken back altogether. Raises ValidationError by field, also where the
     end moves into another assignment for the same product item.
     """
-    assignment = _lock(assignment)
+    assignment = hold(assignment)
     if ends_on is not None and ends_on < assignment.starts_on:
         raise ValidationError({"ends_on": "The end is not before the start."})
     return _set_end(assignment, ends_on, source=source, actor=actor)
@@ -133,6 +137,7 @@ def change_plan(
     *,
     plan: Plan,
     when: str | date,
+    without_trial: bool = False,
     source: str = Assignment.Source.STAFF,
     actor: str = "",
 ) -> Assignment:
@@ -145,7 +150,7 @@ def change_plan(
 
     Raises ValidationError by field.
     """
-    assignment = _lock(assignment, plan)
+    assignment = hold(assignment, plan)
     day = _day_of_change(assignment, when)
     if plan.pk == assignment.plan_id:
         raise ValidationError({"plan": f"{assignment.customer} is on {plan} already."})
@@ -154,10 +159,6 @@ def change_plan(
         raise ValidationError({"when": f"{assignment.plan} ends on {day_words(ends_on)} already."})
     if day < assignment.starts_on:
         raise ValidationError({"when": f"{assignment.plan} begins on {day_words(assignment.starts_on)}."})
-    version = version_for(assignment, timezone.now())
-    cycle = cycle_of(version, assignment) if version else None
-    # Months of the calendar are the same from wherever they are counted.
-    keeps_anchor = cycle is not None and (cycle.anniversary or cycle.count > 1)
     try:
         _set_end(assignment, day, source=source, actor=actor)
         new = assign(
@@ -165,8 +166,9 @@ def change_plan(
             plan=plan,
             starts_on=day,
             ends_on=ends_on,
-            anchor_on=assignment.anchor if keeps_anchor else None,
+            anchor_on=kept_anchor(assignment),
             source=source,
+            without_trial=without_trial,
             actor=actor,
         )
     except ValidationError as error:
@@ -184,6 +186,14 @@ def change_plan(
     return new
 
 
+def kept_anchor(assignment: Assignment) -> date | None:
+    """The anchor that the periods of the next plan keep; months of the calendar are the same from wherever they are
+    counted."""
+    version = version_for(assignment, timezone.now())
+    cycle = cycle_of(version, assignment) if version else None
+    return assignment.anchor if cycle is not None and (cycle.anniversary or cycle.count > 1) else None
+
+
 @transaction.atomic
 def set_quantity(
     assignment: Assignment,
@@ -197,7 +207,7 @@ def set_quantity(
     """Says how many of a fee (seats, for example) a customer has from the day `starts_on` on, in place of the fee's
     own quantity. A day that has a quantity already gets this one. A planned change of plan takes it over, but for days
     that the next assignment has quantities of its own for. Raises ValidationError by field."""
-    assignment = _lock(assignment)
+    assignment = hold(assignment)
     amount = number(quantity, "quantity")
     fee = Fee.objects.filter(plan_version__in=versions_of(assignment), key=fee_key).order_by("-plan_version").first()
     if fee is None:
@@ -264,8 +274,8 @@ def _lock_customer(customer: Customer, *plans: Plan) -> Customer:
     return customer
 
 
-def _lock(assignment: Assignment, *plans: Plan) -> Assignment:
-    """The assignment as it is now, held with its customer and its plans."""
+def hold(assignment: Assignment, *plans: Plan) -> Assignment:
+    """The assignment as it is now, held with its customer, its plans and `plans`."""
     _lock_customer(assignment.customer, *plans)
     locked = Assignment.objects.select_for_update(no_key=True, of=("self",)).select_related("customer", "plan")
     return locked.get(pk=assignment.pk)

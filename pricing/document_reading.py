@@ -8,10 +8,10 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from pricing.drafts import MOST_TEXTS
-from pricing.models import Fee, PlanVersion, ProductItem
+from pricing.models import Fee, Plan, PlanVersion, ProductItem
 from pricing.rate_fields import RateError
 
-NAMES = ("key", "name", "description", "base", "customer", "follows_base")
+NAMES = ("key", "name", "description", "offer", "base", "customer", "follows_base")
 TERMS = ("currency", *PlanVersion.TERMS)
 RATE_KEYS = ("product_item", "where", "prorated", "parameters")
 FEE_KEYS = ("key", "name", "kind", "amount", "percent", "quantity", "unit", "prorated")
@@ -33,6 +33,7 @@ class PlanDocument:
     key: str
     name: str
     description: str
+    offer: str
     base: str
     customer: str
     follows_base: bool
@@ -96,6 +97,9 @@ def read_document(document: object) -> PlanDocument:
     if bool(texts["base"]) != bool(texts["customer"]):
         faults.add("customer" if texts["base"] else "base", "A private plan has a base plan and a customer.")
     follows_base = _flag(document, "follows_base", "", faults, default=True)
+    texts["offer"] = _text(document, "offer", faults) or Plan.Offer.NONE.value
+    if texts["offer"] not in Plan.Offer.values:
+        faults.add("offer", f"This is one of {', '.join(Plan.Offer.values)}.")
     terms = {name: document[name] for name in TERMS if name in document}
     for name in ("trial_days", "interval_count"):
         if name in terms and not _is_whole(terms[name]):

@@ -38,6 +38,8 @@ def export_plan(plan: Plan, *, version: PlanVersion | None = None) -> dict[str, 
     """The document of a version of a plan: of the active one if none is said, or else of its draft."""
     version = version or active_version(plan) or plan.versions.order_by("number").last()
     document: dict[str, Any] = {"key": plan.key, "name": plan.name, "description": plan.description}
+    if plan.offer != Plan.Offer.NONE:
+        document["offer"] = plan.offer
     if plan.base is not None and plan.customer is not None:
         document |= {"base": plan.base.key, "customer": plan.customer.key, "follows_base": plan.follows_base}
     if version is None:
@@ -120,9 +122,13 @@ def _plan_of(wanted: PlanDocument, actor: str) -> tuple[Plan, list[Difference]]:
         if before != after:
             setattr(plan, name, after)
             changed.append(Difference(CHANGED, name.capitalize(), [before] if before else [], [after] if after else []))
+    if plan.offer != wanted.offer:
+        before, after = str(plan.get_offer_display()), str(Plan.Offer(wanted.offer).label)
+        plan.offer = wanted.offer
+        changed.append(Difference(CHANGED, "Offered to customers", [before], [after]))
     if changed:
         check_row(plan)
-        plan.save(update_fields=["name", "description"])
+        plan.save(update_fields=["name", "description", "offer"])
     if plan.is_private and plan.follows_base != wanted.follows_base:
         words = {True: "Follows its base plan", False: "Stays as it is"}
         changed.append(Difference(CHANGED, "Base plan", [words[plan.follows_base]], [words[wanted.follows_base]]))

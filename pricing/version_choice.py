@@ -67,7 +67,8 @@ def is_past_trial(customer: Customer, plan: Plan) -> bool:
 def is_charged_by(assignment: Assignment, day: date) -> bool:
     """Whether an assignment to a plan that is not private has had a day that was charged, up to that one."""
     first = version_for(assignment, assignment.starts_at)
-    charged_from = assignment.starts_on + timedelta(days=first.trial_days if first else 0)
+    days = first.trial_days if first and not assignment.without_trial else 0
+    charged_from = assignment.starts_on + timedelta(days=days)
     return charged_from <= day and (assignment.ends_on is None or charged_from < assignment.ends_on)
 
 

@@ -23,6 +23,8 @@ from pricing.inputs import key_taken
 from pricing.models import Assignment, Plan, PlanVersion, Rate
 from pricing.plans import draft_version, set_default
 
+OFFER_WORDS = {Plan.Offer.NONE: "No", Plan.Offer.SHOWN: "Shown", Plan.Offer.SELF_SERVICE: "Self-service"}
+
 # A route below a plan, the end of its name, and what it runs.
 Routes = Mapping[str, tuple[str, Callable[..., Any]]]
 
@@ -34,6 +36,13 @@ class PlanForm(ModelForm[Plan]):
         required=False, help_text="New customers get it when no assignment rule fits, in place of any other default."
     )
 
+    offer = forms.ChoiceField(
+        label="Offered to customers",
+        choices=Plan.Offer.choices,
+        required=False,
+        help_text=Plan._meta.get_field("offer").help_text,
+    )
+
     class Meta:
         error_messages = {"key": {"unique": key_taken(Plan)}}
 
@@ -42,6 +51,9 @@ class PlanForm(ModelForm[Plan]):
         if not may_be_default(self.instance):
             del self.fields["default_plan"]
         self.initial.setdefault("default_plan", self.instance.is_default)
+
+    def clean_offer(self) -> str:
+        return self.cleaned_data["offer"] or self.instance.offer
 
 
 class PrivateFilter(admin.SimpleListFilter):
@@ -63,15 +75,24 @@ class PrivateFilter(admin.SimpleListFilter):
 @admin.register(Plan)
 class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
     form = PlanForm
-    list_display = ["key", "name", "status_chip", "for_whom", "customer_count", "rate_count", "default_words"]
-    list_filter = ["status", PrivateFilter]
+    list_display = [
+        "key",
+        "name",
+        "status_chip",
+        "for_whom",
+        "customer_count",
+        "rate_count",
+        "default_words",
+        "offer_words",
+    ]
+    list_filter = ["status", PrivateFilter, "offer"]
     list_select_related = ["customer"]
     search_fields = ["key", "name", "customer__key", "customer__name"]
     change_form_template = "admin/pricing/plan/change_form.html"
     change_list_template = "admin/pricing/plan/change_list.html"
 
     def get_fields(self, request: HttpRequest, obj: Plan | None = None) -> Any:
-        fields = ["key", "name", "description"]
+        fields = ["key", "name", "description", "offer"]
         return [*fields, "default_plan"] if obj and may_be_default(obj) else fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Plan | None = None) -> Any:
@@ -103,6 +124,10 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
     def default_words(self, plan: Plan) -> str:
         return "Yes" if plan.is_default else "No"
 
+    @admin.display(description="offered", ordering="offer")
+    def offer_words(self, plan: Plan) -> str:
+        return OFFER_WORDS[Plan.Offer(plan.offer)]
+
     @admin.display(description="prices")
     def rate_count(self, plan: Any) -> str:
         if plan.status == Plan.Status.DRAFT:
@@ -119,7 +144,7 @@ class PlanAdmin(KeepsRows, ModelAdmin[Plan]):
         if change:
             self._save_default(request, obj, form.cleaned_data.get("default_plan", obj.is_default))
             # Not the whole row: another one may be switching the plan on at this moment.
-            obj.save(update_fields=[name for name in ("name", "description") if name in form.changed_data])
+            obj.save(update_fields=[name for name in ("name", "description", "offer") if name in form.changed_data])
             return
         obj.save()
         draft_version(obj)

@@ -13,6 +13,7 @@ PLAN = {
     "description": "",
     "status": "active",
     "is_default": True,
+    "offer": "shown",
     "base": None,
     "customer": None,
     "follows_base": None,
@@ -21,11 +22,18 @@ PLAN = {
     "created_at": "2026-11-02T09:30:00Z",
 }
 NEW_PLAN = {name: PLAN[name] for name in ("key", "name")}
-CREATED_PLAN = PLAN | {"status": "draft", "is_default": False, "active_version": None, "draft_version": 1}
+CREATED_PLAN = PLAN | {
+    "status": "draft",
+    "is_default": False,
+    "offer": "none",
+    "active_version": None,
+    "draft_version": 1,
+}
 PRIVATE_PLAN = PLAN | {
     "key": "AwesomeIntegrationApi.acme",
     "status": "draft",
     "is_default": False,
+    "offer": "none",
     "base": "AwesomeIntegrationApi",
     "customer": "acme",
     "follows_base": True,

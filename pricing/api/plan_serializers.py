@@ -55,6 +55,7 @@ class PlanSerializer(Settable, serializers.ModelSerializer[Plan]):
             "description",
             "status",
             "is_default",
+            "offer",
             "base",
             "customer",
             "follows_base",

@@ -45,8 +45,9 @@ DOCS = resource_docs(
         "list": "Lists plans.",
         "retrieve": "Reads a plan. Its prices are in its versions.",
         "create": "Creates a plan.",
-        "update": "Changes a plan's name, its description, whether it is the default plan, and whether a private one "
-        "follows its base. The key never changes, and prices change by a new version.",
+        "update": "Changes a plan's name, its description, whether it is the default plan, whether customers on other "
+        "plans are shown it in the portal (`shown`) and may change to it by themselves (`self_service`), and whether a "
+        "private one follows its base. The key never changes, and prices change by a new version.",
     },
     PLAN,
     NEW_PLAN,

@@ -74,6 +74,7 @@ class Assignment(models.Model):
         STAFF = "staff", "Staff"
         API = "api", "API"
         IMPORT = "import", "Import"
+        PORTAL = "portal", "Customer, in the portal"
 
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="assignments")
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="assignments")
@@ -97,6 +98,8 @@ class Assignment(models.Model):
     )
     # To a private plan, after the trial of its base: the base's trial and one-time fees do not come again.
     goes_on = models.BooleanField(default=False, editable=False)
+    # Of a change of plan by the customer itself: it would have a trial with each of them.
+    without_trial = models.BooleanField(default=False, editable=False)
     # Not before the version was active that it was made with, whatever the clocks say.
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

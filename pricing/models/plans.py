@@ -39,6 +39,11 @@ class Plan(models.Model):
         ACTIVE = "active", "Active"
         RETIRED = "retired", "Retired"
 
+    class Offer(models.TextChoices):
+        NONE = "none", "Not offered"
+        SHOWN = "shown", "Shown with its prices"
+        SELF_SERVICE = "self_service", "Shown, and customers change to it by themselves"
+
     key = models.CharField(max_length=100, unique=True, validators=[slug_key])
     name = models.CharField(max_length=200, blank=True, help_text="What customers read. Empty: the key.")
     description = models.TextField(blank=True)
@@ -46,6 +51,14 @@ class Plan(models.Model):
         "default plan", default=False, help_text="What a new customer gets when no assignment rule matches."
     )
     status = models.CharField(max_length=10, choices=Status, default=Status.DRAFT, editable=False)
+    offer = models.CharField(
+        "offered to customers",
+        max_length=12,
+        choices=Offer,
+        default=Offer.NONE,
+        help_text="What customers on other plans see of it in the portal while it is active; of a private plan, its"
+        " customer alone.",
+    )
     base = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, editable=False, related_name="private_plans"
     )
@@ -71,6 +84,7 @@ class Plan(models.Model):
                 condition=Q(base=None, customer=None) | Q(base__isnull=False, customer__isnull=False, is_default=False),
                 name="plan_private_has_base",
             ),
+            models.CheckConstraint(condition=Q(offer__in=["none", "shown", "self_service"]), name="plan_offer"),
         ]
 
     def __str__(self) -> str:
