@@ -105,6 +105,8 @@ class Invoice(models.Model):
             ),
         ]
         indexes = [
+            # A customer's own, the newest first.
+            models.Index(fields=["customer", "-period_start", "-id"], name="invoice_of_customer"),
             # The sweep looks at live invoices only, which are few beside the final ones.
             models.Index(fields=["customer"], condition=Q(status__in=["open", "grace"]), name="invoice_live_customer"),
             models.Index(fields=["period_end"], condition=Q(status__in=["open", "grace"]), name="invoice_live_end"),
