@@ -59,6 +59,8 @@ INGEST_CREATES_CUSTOMERS = env_bool("INGEST_CREATES_CUSTOMERS", True)
 API_RATE_LIMIT = int(os.environ.get("API_RATE_LIMIT") or 0) or None
 # Where people reach this installation, such as https://billing.example; unset: mails have no links.
 PUBLIC_URL: str = os.environ.get("PUBLIC_URL", "").rstrip("/")
+# How many proxies stand in front: the outermost one's X-Forwarded-For says where a request comes from.
+PROXIES = int(os.environ.get("PROXIES", "0"))
 # Where exports of a month are kept, and for how many days. Web servers and workers need the same folder.
 EXPORTS_DIR = Path(os.environ.get("EXPORTS_DIR") or services.data_dir() / "exports").expanduser().resolve()
 EXPORT_DAYS = int(os.environ.get("EXPORT_DAYS", "7"))

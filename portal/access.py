@@ -1,7 +1,6 @@
-"""Which customer a request sees: the one place that answers it, from the person's memberships."""
+"""Which customer a request sees: the one place that answers it, by asking each kind of visitor."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
@@ -18,30 +17,16 @@ from django_htmx.middleware import HtmxDetails
 from invoices.due import lacks_approval
 from invoices.models import Invoice
 from meters.models import Customer, Meter, UsageBucket
-from portal.models import Membership
+from portal.members import seen_by_member
 from portal.roles import Role
+from portal.viewers import Sight, Viewer
 from pricing.models import Rate
 
 P = ParamSpec("P")
 
-SESSION_KEY = "portal-customer"
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """Who looks at a customer, and in which role. `name` is what logs say of what they do."""
-
-    name: str
-    role: Role
-    user: User
-
-    @property
-    def may_bill(self) -> bool:
-        return self.role.may(Role.BILLING)
-
-    @property
-    def may_own(self) -> bool:
-        return self.role.may(Role.OWNER)
+# Who may look at a customer, one kind after the other: each is asked whether the request is one of its own. The first
+# that answers decides, by what is seen or by a page that says why there is nothing to see.
+KINDS: tuple[Callable[[HttpRequest], Sight | HttpResponse | None], ...] = (seen_by_member,)
 
 
 class PortalRequest(HttpRequest):
@@ -51,7 +36,7 @@ class PortalRequest(HttpRequest):
     user: User
     viewer: Viewer
     customer: Customer
-    customers: list[Customer]
+    customers: tuple[Customer, ...]
 
 
 def for_customer(
@@ -67,21 +52,27 @@ def for_customer(
         return response
 
     def _answer(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if not request.user.is_authenticated:
-            return _to_sign_in(request)
-        found = Membership.objects.filter(user=request.user).select_related("customer").order_by("customer__key")
-        roles = {one.customer: Role(one.role) for one in found}
-        if not roles:
-            return render(request, "portal/no_customer.html", status=403)
-        customers = list(roles)
-        seen = request.session.get(SESSION_KEY)
-        customer = next((one for one in customers if one.pk == seen), customers[0])
-        request.customers = customers  # type: ignore[attr-defined]
-        request.customer = customer  # type: ignore[attr-defined]
-        request.viewer = Viewer(request.user.get_username(), roles[customer], request.user)  # type: ignore[attr-defined]
+        sight = sight_of(request)
+        if not isinstance(sight, Sight):
+            return sight
+        set_sight(request, sight)
         return view(request, *args, **kwargs)  # type: ignore[arg-type]
 
     return wrapped
+
+
+def sight_of(request: HttpRequest) -> Sight | HttpResponse:
+    """What the request may see; else the page that is shown in place of it."""
+    for seen_by in KINDS:
+        if (found := seen_by(request)) is not None:
+            return found
+    return _to_sign_in(request)
+
+
+def set_sight(request: HttpRequest, sight: Sight) -> None:
+    request.viewer = sight.viewer  # type: ignore[attr-defined]
+    request.customer = sight.customer  # type: ignore[attr-defined]
+    request.customers = sight.customers  # type: ignore[attr-defined]
 
 
 def needs(
@@ -119,12 +110,6 @@ def _to_sign_in(request: HttpRequest) -> HttpResponse:
 def wants_fragment(request: PortalRequest) -> bool:
     """Whether htmx asks for a part of the page; what it asks for to go back in the history is a whole one."""
     return bool(request.htmx) and not request.htmx.history_restore_request
-
-
-def member_addresses(customer: Customer) -> list[str]:
-    """The addresses of the people who may see a customer."""
-    members = User.objects.filter(memberships__customer=customer, is_active=True).exclude(email="")
-    return list(members.order_by("memberships__pk").values_list("email", flat=True))
 
 
 def visible_invoices(customer: Customer) -> QuerySet[Invoice]:

@@ -8,6 +8,6 @@ class PortalConfig(AppConfig):
 
     def ready(self) -> None:
         from invoices.mailing.recipients import add_source
-        from portal.access import member_addresses
+        from portal.members import member_addresses
 
         add_source(member_addresses)

@@ -117,7 +117,7 @@ def remove(request: PortalRequest, pk: int) -> HttpResponse:
 @needs(Role.BILLING)
 def test_mail(request: PortalRequest, pk: int) -> HttpResponse:
     alert, people = _own(request, pk), recipients_of(request.customer)
-    form = OwnTestForm(_posted(request), people=people, own=request.user.email)
+    form = OwnTestForm(_posted(request), people=people, own=request.viewer.user.email if request.viewer.user else "")
     if request.method == "POST" and form.is_valid():
         address = form.cleaned_data["address"]
         try:

@@ -5,8 +5,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from portal.access import SESSION_KEY, PortalRequest, for_customer
+from portal.access import PortalRequest, for_customer
 from portal.forms import SignInForm, SwitchForm
+from portal.members import SESSION_KEY
 from portal.sections import page_of
 
 

@@ -1,0 +1,43 @@
+"""Who looks at a customer: what every kind of visitor comes to."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from django.contrib.auth.models import User
+
+from meters.models import Customer
+from portal.roles import Role
+
+
+class Kind(Enum):
+    MEMBER = "member"
+    LINK = "link"
+    STAFF = "staff"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks, and in which role. `name` is what logs say of what they do; `user` is their own account, which only
+    members have here: who came by a link of the vendor's has none, and staff who look on use none."""
+
+    name: str
+    role: Role
+    user: User | None = None
+    kind: Kind = Kind.MEMBER
+
+    @property
+    def may_bill(self) -> bool:
+        return self.role.may(Role.BILLING)
+
+    @property
+    def may_own(self) -> bool:
+        return self.role.may(Role.OWNER)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """That `viewer` sees `customer`, and may switch to any of `customers`."""
+
+    viewer: Viewer
+    customer: Customer
+    customers: tuple[Customer, ...] = ()
