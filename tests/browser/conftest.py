@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from tests.scenarios.live import BASE_DIR, Live
+from tests.scenarios.live import BASE_DIR
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -56,8 +56,11 @@ def complaints() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def new_page(browser: Browser, live: Live, complaints: list[str]) -> Iterator["NewPage"]:
-    made = NewPage(browser, live.url, complaints)
+def new_page(request: pytest.FixtureRequest, browser: Browser, complaints: list[str]) -> Iterator["NewPage"]:
+    """Pages of the `live` installation of a test that has one; else of a server in this process, which costs nothing to
+    start and has no worker."""
+    server = request.getfixturevalue("live" if "live" in request.fixturenames else "live_server")
+    made = NewPage(browser, server.url, complaints)
     yield made
     made.close()
 

@@ -11,13 +11,14 @@ from pricing.plans import draft_version, set_rate
 from tests.browser.conftest import NewPage
 from tests.browser.test_story import PASSWORD, sign_in
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, send
+from tests.scenarios.live import Live
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 VOLUME = {"model": "volume", "tiers": [{"up_to": "1000", "unit_price": "0.1"}, {"up_to": None, "unit_price": "0.08"}]}
 
 
-def test_from_typed_quantities_to_what_customers_would_have_paid(new_page: NewPage) -> None:
+def test_from_typed_quantities_to_what_customers_would_have_paid(live: Live, new_page: NewPage) -> None:
     User.objects.create_superuser("staff", password=PASSWORD)
     meter = make_meter()
     plan = make_plan("Basic", {meter: STORY_RATE})

@@ -10,7 +10,7 @@ from meters.models import Customer
 from portal.models import Membership
 from tests.browser.conftest import NewPage
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, send
-from tests.scenarios.live import wait_for
+from tests.scenarios.live import Live, wait_for
 
 PASSWORD = "a long enough password"
 
@@ -46,7 +46,7 @@ def add(page: Page, what: str, **fields: str | bool) -> None:
     page.get_by_role("button", name="Save", exact=True).click()
 
 
-def test_staff_set_up_and_the_customer_sees_the_bill(new_page: NewPage) -> None:
+def test_staff_set_up_and_the_customer_sees_the_bill(live: Live, new_page: NewPage) -> None:
     User.objects.create_superuser("staff", password=PASSWORD)
     staff = new_page()
     sign_in(staff, "/admin/", "staff")
