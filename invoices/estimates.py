@@ -1,31 +1,35 @@
-"""Looking at an invoice by day, and ahead to its end: the same `draft()` with other quantities."""
+"""Looking at an invoice by day, ahead to its end, and back: the same `draft()` with other quantities."""
 
 import itertools
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from decimal import ROUND_CEILING, Context, Decimal
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Context, Decimal
 
 from invoices.adjustments import subject_of
 from invoices.computing import LineUsage, Priced, filters_of, priced_lines, product_items
-from invoices.drafting import Draft, ItemUsage, draft, with_corrections
+from invoices.drafting import Draft, draft
 from invoices.late.corrections import correction_lines
+from invoices.late.final_terms import final_subject
 from invoices.models import Invoice
+from invoices.outlook import Course, Outlook, Progress, course_of, look_ahead, progress_of
 from invoices.pricing_of import priced_version
-from invoices.subjects import Subject, frames_of, terms_of
+from invoices.subjects import Frame, Subject, frames_of, terms_of
+from meters.aggregation import ROUNDINGS
 from meters.models import Meter
-from meters.periods import Period, windows
-from meters.usage import Values
+from meters.periods import Period, floor_hour, windows
+from meters.usage import Filters, Values
 from pricing.models import ProductItem
 from pricing.money import round_money, total_of
+from pricing.rates import needs_events
 from pricing.terms import Terms
 
-# Before this much of a period is over, what it will come to is anybody's guess.
-PROJECTION_NEEDS = timedelta(days=1)
 # Of single events, what a page can wait for: a day's share is charged event by event, and so is what is projected.
-MOST_EVENTS_BY_DAY, MOST_EVENTS_AHEAD = 20_000, 200_000
+# The range goes through them twice more.
+MOST_EVENTS_BY_DAY, MOST_EVENTS_AHEAD, MOST_EVENTS_IN_RANGE = 20_000, 200_000, 20_000
 # Digits for the largest quantity and then some.
 ESTIMATE = Context(prec=100)
 ZERO = Decimal(0)
+GROWING = (Meter.Aggregation.SUM, Meter.Aggregation.COUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,52 +93,80 @@ def _running(invoice: Invoice, line: Priced, usage: LineUsage, days: int) -> lis
 
 
 def projection(invoice: Invoice, *, now: datetime) -> Draft | None:
-    """What the invoice would come to if the rest of its period went like the part that is over.
+    """What the invoice would come to if the rest of its period went like the part that is over; see `outlook`."""
+    ahead = outlook(invoice, now=now)
+    return ahead.even if ahead else None
 
-    Sums and counts grow with time, and are rounded up to whole units. A value that holds until the next one is taken
-    to hold to the end. Others (a greatest value, an average, a number of different values) are taken as they stand.
-    Where single events are priced, they are taken to come again in the same order. None within the first day that is
-    charged, after the end of the period, and where these events would be too many to go through.
+
+def outlook(invoice: Invoice, *, now: datetime) -> Outlook | None:
+    """What the invoice would come to at the end of its period (`invoices.outlook` says by which rule).
+
+    Sums and counts grow with time. A value that holds until the next one is taken to hold to the end. Others (a
+    greatest value, an average, a number of different values) are taken as they stand. Where single events are priced,
+    they are taken to come again in the same order. None within the first day that is charged, after the end of the
+    period, and where these events would be too many to go through; where they are many, there is no range.
     """
     subject = subject_of(invoice)
     [frame] = frames_of([subject])
-    elapsed = now - frame.charged.start
-    if elapsed < PROJECTION_NEEDS or now >= invoice.period_end:
+    days = list(windows(frame.charged, "day", invoice.zone))
+    progress = progress_of(days, now)
+    if progress.passed < 1 or now >= invoice.period_end:
         return None
+    lines, filters = _priced(subject, frame)
+    full = days[: progress.full]
+    usage = LineUsage([invoice.customer], lines, [frame.charged, *full], filters=filters, until=invoice.period_end)
+    courses = [_course(invoice, line, usage, progress) for line in lines]
+    of_events = [course for line, course in zip(lines, courses, strict=True) if course and _is_by_event(line)]
+    if any(course.even > MOST_EVENTS_AHEAD for course in of_events):
+        return None
+    return look_ahead(
+        [usage.item_usage(invoice.customer, line) for line in lines],
+        courses,
+        terms_of(subject, frame),
+        corrections=correction_lines([invoice]).get(invoice.pk, []),
+        has_range=progress.has_range and all(course.high <= MOST_EVENTS_IN_RANGE for course in of_events),
+    )
+
+
+def _course(invoice: Invoice, line: Priced, usage: LineUsage, progress: Progress) -> Course | None:
+    """Where the line's quantity goes, or the number of its events; None for what is taken as it stands."""
+    read, meter, full = usage.usages[invoice.customer.pk], line.item.meter, range(1, progress.full + 1)
+    if _is_by_event(line):
+        days = [Decimal(read.events(meter, day, line.group)) for day in full]
+        so_far = Decimal(read.events(meter, 0, line.group))
+    elif meter.aggregation in GROWING:
+        days = read.shares(meter, full, line.group)
+        so_far = read.quantity(meter, 0, line.group)
+    else:
+        return None
+    # A meter that rounds has figures with so many decimals, and days with more.
+    decimals = max(meter.rounding_places, 0) if meter.rounding in ROUNDINGS else None
+    return course_of(so_far, days, progress, decimals=decimals)
+
+
+def come_to_by(invoice: Invoice, at: datetime) -> Draft | None:
+    """What an invoice whose period is over had come to at an earlier moment of it, to the hour, by its own prices and
+    by usage as it is known now, without corrections of earlier ones.
+
+    None where the period was not charged whole (a trial, a first or last part of one), so that it compares with no
+    other, and where single events would have to be read for it.
+    """
+    subject = final_subject(invoice) if invoice.status == Invoice.Status.FINAL else subject_of(invoice)
+    [frame] = frames_of([subject])
+    lines, filters = _priced(subject, frame)
+    if frame.days != frame.of_days or any(map(_is_by_event, lines)):
+        return None
+    passed = frame.charged.clip(end=floor_hour(at))
+    usage = LineUsage([invoice.customer], lines, [passed], filters=filters, until=passed.end)
+    return draft([usage.item_usage(invoice.customer, line) for line in lines], terms_of(subject, frame))
+
+
+def _priced(subject: Subject, frame: Frame) -> tuple[list[Priced], Filters]:
+    """The lines that have a price."""
     items = product_items()
     lines = [line for line in priced_lines(subject.priced, frame, items) if line.rate is not None]
-    usage = LineUsage(
-        [invoice.customer],
-        lines,
-        [frame.charged],
-        filters=filters_of(subject.priced, items),
-        until=invoice.period_end,
-    )
-    pace = _Pace(frame.charged.length, elapsed)
-    if any(pace.ahead(Decimal(len(events))) > MOST_EVENTS_AHEAD for events in usage.values.values()):
-        return None
-    usages = [_projected(line, usage.item_usage(invoice.customer, line), pace) for line in lines]
-    corrections = correction_lines([invoice]).get(invoice.pk, [])
-    return with_corrections(draft(usages, terms_of(subject, frame)), corrections)
+    return lines, filters_of(subject.priced, items)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pace:
-    length: timedelta
-    elapsed: timedelta
-
-    def ahead(self, amount: Decimal) -> Decimal:
-        """What comes to `amount` in the time that is over, in all of it; in whole units, rounded up."""
-        whole, passed = (Decimal(int(span.total_seconds())) for span in (self.length, self.elapsed))
-        product = ESTIMATE.multiply(amount, whole)
-        return ESTIMATE.divide(product, passed).to_integral_value(ROUND_CEILING, ESTIMATE)
-
-
-def _projected(line: Priced, usage: ItemUsage, pace: _Pace) -> ItemUsage:
-    if isinstance(usage.events, Values):
-        count = int(pace.ahead(Decimal(len(usage.events))))
-        again = list(itertools.islice(itertools.cycle(usage.events), count))
-        return replace(usage, events=again, quantity=total_of(again))
-    if line.item.meter.aggregation in (Meter.Aggregation.SUM, Meter.Aggregation.COUNT):
-        return replace(usage, quantity=pace.ahead(usage.quantity))
-    return usage
+def _is_by_event(line: Priced) -> bool:
+    return line.rate is not None and needs_events(line.rate)
