@@ -1,12 +1,14 @@
 """What lies around the views: of pages all that Django offers, of the API only what it uses.
 
 An API server that sends single events pays for every layer at each one of them, and the API has no use for sessions,
-forms or a content security policy.
+forms or a content security policy. Pages in frames of another app know no person: they are opened by a token, so that
+no cookie is read or set there.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+from axes.middleware import AxesMiddleware
 from csp.middleware import CSPMiddleware
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware

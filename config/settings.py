@@ -5,6 +5,7 @@ module for development, tests and production: they differ in the environment alo
 """
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,9 @@ API_RATE_LIMIT = int(os.environ.get("API_RATE_LIMIT") or 0) or None
 PUBLIC_URL: str = os.environ.get("PUBLIC_URL", "").rstrip("/")
 # How many proxies stand in front: the outermost one's X-Forwarded-For says where a request comes from.
 PROXIES = int(os.environ.get("PROXIES", "0"))
+# After so many wrong passwords of one user from one address, neither comes in with a password for so many minutes.
+SIGN_IN_ATTEMPTS = int(os.environ.get("SIGN_IN_ATTEMPTS", "8"))
+SIGN_IN_LOCK_MINUTES = int(os.environ.get("SIGN_IN_LOCK_MINUTES", "15"))
 # Where exports of a month are kept, and for how many days. Web servers and workers need the same folder.
 EXPORTS_DIR = Path(os.environ.get("EXPORTS_DIR") or services.data_dir() / "exports").expanduser().resolve()
 EXPORT_DAYS = int(os.environ.get("EXPORT_DAYS", "7"))
@@ -85,6 +89,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.sessions",
+    "axes",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "csp",
@@ -106,6 +111,7 @@ MIDDLEWARE = [
     "config.middleware.Csrf",
     "config.middleware.Users",
     "config.middleware.Messages",
+    "config.middleware.Lockouts",
     "config.middleware.Frames",
     "config.middleware.Htmx",
     "meters.api.idempotency.idempotency",
@@ -155,6 +161,7 @@ CACHES = {
 }
 
 AUTH_PASSWORD_VALIDATORS = [
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
         "UserAttributeSimilarityValidator",
@@ -167,6 +174,22 @@ LOGIN_URL = "portal:sign-in"
 LOGIN_REDIRECT_URL = "portal:overview"
 LOGOUT_REDIRECT_URL = "portal:sign-in"
 
+# Of the link that resets a password.
+PASSWORD_RESET_TIMEOUT = 3600
+
+# Wrong passwords are counted in the database, by user and address: nothing else has to be there to sign in.
+AXES_FAILURE_LIMIT = SIGN_IN_ATTEMPTS
+AXES_COOLOFF_TIME = timedelta(minutes=SIGN_IN_LOCK_MINUTES)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "portal.addresses.address_of"
+AXES_USERNAME_CALLABLE = "portal.lockout.name_of"
+AXES_LOCKOUT_CALLABLE = "portal.lockout.locked_out"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
+# It looks for its own name in MIDDLEWARE; ours is config.middleware.Lockouts.
+SILENCED_SYSTEM_CHECKS = ["axes.W002"]
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False
@@ -200,6 +223,7 @@ CONTENT_SECURITY_POLICY = {
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_ENGINE = "portal.session_store"
 # True behind TLS; the demo on localhost has none.
 HTTPS = env_bool("HTTPS", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
@@ -344,5 +368,5 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": os.environ.get("LOG_LEVEL", "INFO")},
-    "loggers": {"django.server": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
+    "loggers": {"django.server": {"level": "WARNING"}, "httpx": {"level": "WARNING"}, "axes": {"level": "ERROR"}},
 }

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import F
 from django.utils import timezone
@@ -15,6 +14,7 @@ from invoices.models import InvoiceEvent
 from invoices.tasks import bills, prepaid
 from meters import clock, partitions
 from meters.words import day_words
+from portal.models import BrowserSession
 from pricing.money import format_money
 
 MOST_DAYS = 400
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         for _ in range(days):
             clock.put_forward(settings.CLOCK_FILE, timedelta(days=1))
             # Whoever looks on stays signed in.
-            Session.objects.update(expire_date=F("expire_date") + timedelta(days=1))
+            BrowserSession.objects.update(expire_date=F("expire_date") + timedelta(days=1))
             self._live_through()
             time.sleep(pause)
         self.stdout.write(f"It is {day_words(timezone.now().date())} now.")

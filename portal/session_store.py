@@ -1,0 +1,62 @@
+"""Where sessions are kept: a row each, under the hash of its key, with whose it is, so that it can be ended.
+
+Django's store of sessions in the database, on a table of our own.
+"""
+
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from django.contrib.auth import SESSION_KEY as USER_KEY
+from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.utils import timezone
+
+from portal.models import BrowserSession
+
+# Of the session: from where and since when, as `sessions_of` shows it.
+DEVICE_KEY = "device"
+
+
+def digest_of(key: str) -> str:
+    return sha256(key.encode()).hexdigest()
+
+
+class SessionStore(DatabaseStore):
+    # When this session was last noted to be used; None: it was not loaded from its row.
+    last_seen_at: datetime | None = None
+
+    @classmethod
+    def get_model_class(cls) -> type[BrowserSession]:  # type: ignore[override]
+        return BrowserSession
+
+    def _get_session_from_db(self) -> BrowserSession | None:
+        row = BrowserSession.objects.filter(
+            session_key=digest_of(self.session_key or ""), expire_date__gt=timezone.now()
+        ).first()
+        if row is None:
+            # A key that is unknown is never taken up: it may have been put into the browser by somebody else.
+            self._session_key = None
+            return None
+        self.last_seen_at = row.last_seen_at
+        return row
+
+    def exists(self, session_key: str | None) -> bool:
+        return BrowserSession.objects.filter(session_key=digest_of(session_key or "")).exists()
+
+    def create_model_instance(self, data: dict[str, Any]) -> BrowserSession:  # type: ignore[override]
+        now, device = timezone.now(), data.get(DEVICE_KEY, {})
+        return BrowserSession(
+            session_key=digest_of(self._get_or_create_session_key()),  # type: ignore[attr-defined]
+            session_data=self.encode(data),
+            expire_date=self.get_expiry_date(),
+            user_id=data.get(USER_KEY),
+            agent=device.get("agent", ""),
+            address=device.get("address"),
+            since=datetime.fromisoformat(device["since"]) if device else now,
+            last_seen_at=now,
+        )
+
+    def delete(self, session_key: str | None = None) -> None:
+        key = session_key or self.session_key
+        if key is not None:
+            BrowserSession.objects.filter(session_key=digest_of(key)).delete()
