@@ -100,3 +100,7 @@ class Frames(_OfPages, XFrameOptionsMiddleware):
 
 class Htmx(_OfPages, HtmxMiddleware):
     pass
+
+
+class Lockouts(_OfPages, AxesMiddleware):  # type: ignore[misc]
+    """Puts its own answer in place of a sign-in that is refused."""
