@@ -17,9 +17,10 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from invoices.mailing.attachments import attachments_of
-from invoices.mailing.contents import MailContent
+from invoices.mailing.contents import MailContent, page_url
 from invoices.mailing.mails_sql import MAILING
 from invoices.mailing.recipients import distinct
+from invoices.mailing.private_links import text_and_html
 from invoices.models import Mail, MailSetting
 from meters.statements import execute
 
@@ -169,8 +170,9 @@ def _message(mail: Mail, backend: BaseEmailBackend, now: datetime) -> EmailMulti
         "Message-ID": f"<tollmeter.{mail.pk}.{int(mail.created_at.timestamp())}@{domain}>",
         "Auto-Submitted": "auto-generated",
     }
-    message = EmailMultiAlternatives(mail.subject, mail.text, to=[mail.recipient], headers=headers, connection=backend)
-    message.attach_alternative(mail.html, "text/html")
+    text, html = text_and_html(mail, now)
+    message = EmailMultiAlternatives(mail.subject, text, to=[mail.recipient], headers=headers, connection=backend)
+    message.attach_alternative(html, "text/html")
     for file in attachments_of(mail, now):
         message.attach(file.name, file.content, file.media_type)
     return message

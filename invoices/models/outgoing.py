@@ -133,6 +133,14 @@ class MailSetting(models.Model):
         return self.get_kind_display()
 
 
+class PersonalMail(models.TextChoices):
+    """Kinds of mails to one person who waits for them."""
+
+    SIGN_IN = "sign_in_link", "Sign-in link"
+    RESET = "password_reset", "Password reset"
+    INVITATION = "invitation", "Invitation"
+
+
 class Mail(models.Model):
     """A mail that is to be sent, or was. Written in the transaction that gives the reason for it."""
 
@@ -141,7 +149,7 @@ class Mail(models.Model):
         SENT = "sent", "Sent"
         FAILED = "failed", "Failed"
 
-    kind = models.CharField(max_length=20, choices=MailSetting.Kind)
+    kind = models.CharField(max_length=20, choices=[*MailSetting.Kind.choices, *PersonalMail.choices])
     # One for each reason: "invoice:42", "alert:7:2026-11-01".
     about = models.CharField(max_length=100)
     recipient = models.EmailField()
