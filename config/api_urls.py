@@ -6,6 +6,8 @@ from drf_spectacular.views import SpectacularAPIView
 from meters.api.docs import docs
 
 urlpatterns = [
+    # Before the customers, whose keys may hold slashes.
+    path("", include("portal.api.urls")),
     path("", include("meters.api.urls")),
     path("", include("pricing.api.urls")),
     path("", include("invoices.api.urls")),

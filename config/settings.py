@@ -114,6 +114,7 @@ MIDDLEWARE = [
     "config.middleware.Lockouts",
     "config.middleware.Frames",
     "config.middleware.Htmx",
+    "portal.guests.OnlyLooking",
     "meters.api.idempotency.idempotency",
 ]
 
@@ -160,8 +161,8 @@ CACHES = {
     }
 }
 
-AUTH_PASSWORD_VALIDATORS = [
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
         "UserAttributeSimilarityValidator",
@@ -173,7 +174,6 @@ AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contri
 LOGIN_URL = "portal:sign-in"
 LOGIN_REDIRECT_URL = "portal:overview"
 LOGOUT_REDIRECT_URL = "portal:sign-in"
-
 # Of the link that resets a password.
 PASSWORD_RESET_TIMEOUT = 3600
 
@@ -190,6 +190,7 @@ AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 # It looks for its own name in MIDDLEWARE; ours is config.middleware.Lockouts.
 SILENCED_SYSTEM_CHECKS = ["axes.W002"]
+
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False
@@ -222,8 +223,8 @@ CONTENT_SECURITY_POLICY = {
 }
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
-SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_ENGINE = "portal.session_store"
+SESSION_COOKIE_SAMESITE = "Lax"
 # True behind TLS; the demo on localhost has none.
 HTTPS = env_bool("HTTPS", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS

@@ -17,6 +17,7 @@ from django_htmx.middleware import HtmxDetails
 from invoices.due import lacks_approval
 from invoices.models import Invoice
 from meters.models import Customer, Meter, UsageBucket
+from portal.guests import seen_by_link, seen_by_staff
 from portal.members import seen_by_member
 from portal.roles import Role
 from portal.viewers import Sight, Viewer
@@ -26,7 +27,7 @@ P = ParamSpec("P")
 
 # Who may look at a customer, one kind after the other: each is asked whether the request is one of its own. The first
 # that answers decides, by what is seen or by a page that says why there is nothing to see.
-KINDS: tuple[Callable[[HttpRequest], Sight | HttpResponse | None], ...] = (seen_by_member,)
+KINDS: tuple[Callable[[HttpRequest], Sight | HttpResponse | None], ...] = (seen_by_staff, seen_by_link, seen_by_member)
 
 
 class PortalRequest(HttpRequest):

@@ -1,7 +1,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from portal.views import alerts, invoices, lines, overview, papers, session, statements, usage
+from portal.views import alerts, api_access, invoices, lines, links, overview, papers, session, statements, usage
 
 app_name = "portal"
 
@@ -27,5 +27,11 @@ urlpatterns = [
     path("alerts/<int:pk>/test/", alerts.test_mail, name="alert-test"),
     path("sign-in/", session.SignIn.as_view(), name="sign-in"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
+    path("enter/<str:token>/", links.enter, name="enter"),
+    path("leave/", links.leave, name="leave"),
+    path("api-access/", api_access.key_list, name="api-access"),
+    path("api-access/add/", api_access.add, name="api-access-add"),
+    path("api-access/<int:pk>/rotate/", api_access.rotate, name="api-access-rotate"),
+    path("api-access/<int:pk>/revoke/", api_access.revoke, name="api-access-revoke"),
     path("switch-customer/", session.switch_customer, name="switch-customer"),
 ]

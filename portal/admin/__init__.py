@@ -1,3 +1,5 @@
 """What staff see of the portal."""
 
-from portal.admin import members  # noqa: F401 (registers)
+from portal.admin import looks, members, policy, read_keys, sessions
+
+__all__ = ["looks", "members", "policy", "read_keys", "sessions"]

@@ -1,0 +1,15 @@
+"""The API of `portal`."""
+
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from portal.api.sessions import CustomerPortalSessionsView, PortalSessionViewSet
+
+router = SimpleRouter(trailing_slash=False)
+router.register("portal-sessions", PortalSessionViewSet, basename="portal-session")
+
+urlpatterns = [
+    # The customer's key, which may hold slashes.
+    path("customers/<path:key>/portal-sessions", CustomerPortalSessionsView.as_view(), name="customer-portal-sessions"),
+    path("", include(router.urls)),
+]
