@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 from invoices import branding, pricing_of
 from meters import catalogue, keys, partitions, rate_limit
 from meters.keys import create_api_key
+from portal import policy
 from tests.scenarios.live import Live
 
 # On a busy machine an example may take long, and is no worse for that.
@@ -54,6 +55,19 @@ def fresh_brand(monkeypatch: pytest.MonkeyPatch) -> None:
     """The brand is read whenever it is asked for."""
     monkeypatch.setattr(branding, "_known", (0, branding.Brand("")))
     monkeypatch.setattr(branding, "LIVE_SECONDS", 0)
+
+
+@pytest.fixture(autouse=True)
+def _policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Customers are offered keys, and every process knows that; tests of that switch take `fresh_policy`."""
+    monkeypatch.setattr(policy, "_known", (1 << 62, True))
+
+
+@pytest.fixture
+def fresh_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The portal's policy is read whenever it is asked for."""
+    monkeypatch.setattr(policy, "_known", (0, True))
+    monkeypatch.setattr(policy, "LIVE_SECONDS", 0)
 
 
 @pytest.fixture
