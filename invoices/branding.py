@@ -6,14 +6,14 @@ brand that was known last.
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from django.conf import settings
 from django.db import Error, transaction
 
 from invoices.colours import Accents, accents_of
-from invoices.models import BrandVersion
+from invoices.models import BrandImage, BrandVersion
 from invoices.policy import billing_policy
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,18 @@ class Brand:
     @property
     def legal_lines(self) -> list[str]:
         return [line for line in self.legal_footer.splitlines() if line.strip()]
+
+    @property
+    def support_words(self) -> str:
+        """The link as people read it: "help.example.com/billing", "help@example.com"."""
+        return self.support_url.removeprefix("https://").removeprefix("mailto:").partition("?")[0].rstrip("/")
+
+    def logo_size(self, *, height: int, width: int) -> tuple[int, int]:
+        """How wide and high the logo is shown in a box of this size."""
+        if not self.has_logo:
+            return 0, 0
+        high = min(height, max(1, self.logo_height * width // self.logo_width))
+        return max(1, self.logo_width * high // self.logo_height), high
 
     @property
     def accents(self) -> Accents | None:
@@ -77,6 +89,25 @@ def forget_on_commit() -> None:
 
 def newest() -> BrandVersion | None:
     return BrandVersion.objects.select_related("logo").defer("logo__content").order_by("-pk").first()
+
+
+def image_of(version: int) -> BrandImage | None:
+    return BrandImage.objects.filter(pk=version).first()
+
+
+def css_of(accents: Accents | None) -> str:
+    """The accent's tokens as a style sheet, behind static/css/tokens.css."""
+    if accents is None:
+        return ""
+    light, dark = asdict(accents.light), asdict(accents.dark)
+    tokens = "".join(f"--{name.replace('_', '-')}:light-dark({light[name]},{dark[name]});" for name in light)
+    return f"@layer tokens{{:root{{{tokens}}}}}\n"
+
+
+def accents_of_version(version: int) -> tuple[bool, Accents | None]:
+    """Whether there is such a version, and its accent's tokens."""
+    found = list(BrandVersion.objects.filter(pk=version).values_list("accent", flat=True))
+    return bool(found), accents_of(found[0]) if found and found[0] else None
 
 
 def _read() -> Brand:

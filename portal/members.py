@@ -22,13 +22,15 @@ def seen_by_member(request: HttpRequest) -> Sight | HttpResponse | None:
 
 def member_sight(request: HttpRequest, user: User) -> Sight | None:
     found = Membership.objects.filter(user=user).select_related("customer").order_by("customer__key")
-    roles = {one.customer: Role(one.role) for one in found}
-    if not roles:
+    memberships = {one.customer: one for one in found}
+    if not memberships:
         return None
-    customers = tuple(roles)
+    customers = tuple(memberships)
     chosen = request.session.get(SESSION_KEY)
     customer = next((one for one in customers if one.pk == chosen), customers[0])
-    return Sight(Viewer(user.get_username(), roles[customer], user), customer, customers)
+    own = memberships[customer]
+    viewer = Viewer(user.get_username(), Role(own.role), user, time_zone=own.time_zone)
+    return Sight(viewer, customer, customers)
 
 
 def member_addresses(customer: Customer, kind: str = "") -> list[str]:

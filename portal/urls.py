@@ -1,7 +1,20 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from portal.views import alerts, api_access, invoices, lines, links, overview, papers, session, statements, usage
+from portal.views import (
+    alerts,
+    api_access,
+    brand,
+    invoices,
+    lines,
+    links,
+    overview,
+    papers,
+    session,
+    settings,
+    statements,
+    usage,
+)
 
 app_name = "portal"
 
@@ -25,6 +38,11 @@ urlpatterns = [
     path("alerts/<int:pk>/switch/", alerts.switch, name="alert-switch"),
     path("alerts/<int:pk>/remove/", alerts.remove, name="alert-remove"),
     path("alerts/<int:pk>/test/", alerts.test_mail, name="alert-test"),
+    path("settings/", settings.settings_page, name="settings"),
+    path("settings/billing/", settings.billing, name="settings-billing"),
+    path("settings/yours/", settings.yours, name="settings-yours"),
+    path("brand/logo", brand.logo, name="brand-logo"),
+    path("brand.css", brand.style, name="brand-style"),
     path("sign-in/", session.SignIn.as_view(), name="sign-in"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("enter/<str:token>/", links.enter, name="enter"),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from zoneinfo import ZoneInfo
 
 from django.contrib.auth.models import User
 
@@ -24,6 +25,12 @@ class Viewer:
     role: Role
     user: User | None = None
     kind: Kind = Kind.MEMBER
+    time_zone: str = ""
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """In which moments are shown, where who looks has chosen one; None: in that of what they are of."""
+        return ZoneInfo(self.time_zone) if self.time_zone else None
 
     @property
     def may_bill(self) -> bool:

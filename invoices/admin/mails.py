@@ -5,9 +5,10 @@ import hashlib
 import re
 from typing import Any
 
-from csp.constants import NONE
+from csp.constants import NONE, SELF
 from csp.decorators import csp_replace
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
@@ -31,6 +32,7 @@ def html_page(request: HttpRequest, html: str) -> HttpResponse:
     policy = {
         "default-src": [NONE],
         "style-src": [f"'sha256-{base64.b64encode(digest).decode()}'"],
+        "img-src": [SELF, "data:", *([settings.PUBLIC_URL] if settings.PUBLIC_URL else [])],
         "base-uri": [NONE],
         "form-action": [NONE],
         "frame-ancestors": [NONE],

@@ -121,7 +121,7 @@ def addresses_of(alert: Alert, customer: Customer) -> list[str]:
     """Who gets the mails of an alert: for staff the addresses given, for a customer people of its own only."""
     if alert.audience == Alert.Audience.STAFF:
         return distinct(alert.recipients)
-    return addresses_among(alert, recipients_of(customer))
+    return addresses_among(alert, recipients_of(customer, MailSetting.Kind.ALERT_TRIGGERED))
 
 
 def addresses_among(alert: Alert, known: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from invoices.alerting.words import reached_words, threshold_words
+from invoices.branding import brand
 from invoices.lines.explained import TAXES, parts_of, percent_of_tax
 from invoices.models import Alert, CreditRule, Invoice, InvoiceLine
 from meters.words import day_words, period_words
@@ -19,7 +20,8 @@ MOST_LINES = 30
 
 @dataclass(frozen=True, slots=True)
 class MailContent:
-    """`facts` are labels with what they say; `lines` names with amounts, the last of which are sums."""
+    """`facts` are labels with what they say; `lines` names with amounts, the last of which are sums. What is not for
+    staff says at its foot where people choose their mails and find help."""
 
     subject: str
     intro: str
@@ -29,6 +31,7 @@ class MailContent:
     outro: str = ""
     url: str = ""
     url_text: str = ""
+    is_for_staff: bool = False
 
 
 def invoice_content(invoice: Invoice) -> MailContent:
@@ -56,13 +59,13 @@ def invoice_content(invoice: Invoice) -> MailContent:
     if due > 0 and invoice.due_on is not None:
         facts.append(("Due", day_words(invoice.due_on)))
     return MailContent(
-        subject=f"Invoice {invoice.number} from {settings.COMPANY_NAME}: {format_money(due, currency)}",
+        subject=f"Invoice {invoice.number} from {brand().name}: {format_money(due, currency)}",
         intro=f"Your invoice for {period} is ready.",
         facts=facts,
         lines=shown,
         sums=sums,
         outro="There is nothing to pay." if due <= 0 else "",
-        url=_url("portal:invoice", invoice.pk),
+        url=page_url("portal:invoice", invoice.pk),
         url_text="See the invoice, and how each amount comes about",
     )
 
@@ -84,8 +87,9 @@ def alert_content(alert: Alert, invoice: Invoice, value: Decimal) -> MailContent
         intro=_alert_intro(alert),
         facts=[*facts, *_threshold_facts(alert), ("Reached", reached)],
         sums=[("Estimate so far, before tax", format_money(invoice.subtotal, invoice.currency))],
-        url=_url("admin:invoices_invoice_change" if is_staff else "portal:invoice", invoice.pk),
+        url=page_url("admin:invoices_invoice_change" if is_staff else "portal:invoice", invoice.pk),
         url_text="See the bill",
+        is_for_staff=is_staff,
     )
 
 
@@ -95,6 +99,7 @@ def alert_example(alert: Alert) -> MailContent:
         subject=f"{alert.name}: {threshold_words(alert)} reached",
         intro=_alert_intro(alert),
         facts=[("Alert", alert.name), *_threshold_facts(alert)],
+        is_for_staff=alert.audience == Alert.Audience.STAFF,
     )
 
 
@@ -115,18 +120,18 @@ def credit_content(rule: CreditRule, left: Decimal) -> MailContent:
     currency = rule.currency
     asked = "" if rule.top_up is None else f"Add {format_money(rule.top_up, currency)} to go on as before."
     return MailContent(
-        subject=f"Your credit with {settings.COMPANY_NAME} is low: {format_money(left, currency)} left",
+        subject=f"Your credit with {brand().name} is low: {format_money(left, currency)} left",
         intro="Your prepaid credit is running low.",
         facts=[
             ("Left, with the running bill taken off", format_money(left, currency)),
             ("Told below", format_money(rule.low_below, currency)),
         ],
         outro=asked,
-        url=_url("portal:overview"),
+        url=page_url("portal:overview"),
         url_text="See your usage and your credit",
     )
 
 
-def _url(name: str, *args: int) -> str:
+def page_url(name: str, *args: int) -> str:
     """A link to a page; nothing where the installation does not know its own address."""
     return f"{settings.PUBLIC_URL}{reverse(name, args=args)}" if settings.PUBLIC_URL else ""

@@ -16,11 +16,12 @@ from django.db.models import Q
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from invoices.branding import Brand, brand
 from invoices.mailing.attachments import attachments_of
 from invoices.mailing.contents import MailContent, page_url
 from invoices.mailing.mails_sql import MAILING
-from invoices.mailing.recipients import distinct
 from invoices.mailing.private_links import text_and_html
+from invoices.mailing.recipients import distinct
 from invoices.models import Mail, MailSetting
 from meters.statements import execute
 
@@ -100,17 +101,29 @@ def _mails(
     ]
 
 
-def rendered(setting: MailSetting, content: MailContent) -> tuple[str, str, str]:
-    """Subject, text and HTML of a mail, with what staff have written above and below."""
+def rendered(
+    setting: MailSetting, content: MailContent, look: Brand | None = None, *, logo_url: str = ""
+) -> tuple[str, str, str]:
+    """Subject, text and HTML of a mail, with what staff have written above and below, in the look of the brand."""
+    look = look or brand()
     subject = " ".join((setting.subject or content.subject).split())[:LONGEST_SUBJECT]
     context = {
         "subject": subject,
         "content": content,
         "greeting": setting.greeting or "Hello,",
-        "closing": setting.closing or settings.COMPANY_NAME,
-        "company_name": settings.COMPANY_NAME,
+        "closing": setting.closing or look.name,
+        "brand": look,
+        "logo_url": logo_url or _logo_url(look.logo_version),
+        "dark_logo_url": "" if logo_url else _logo_url(look.dark_logo_version),
+        "logo_size": look.logo_size(height=32, width=240),
+        "settings_url": "" if content.is_for_staff else page_url("portal:settings"),
     }
     return subject, render_to_string("mail/message.txt", context), render_to_string("mail/message.html", context)
+
+
+def _logo_url(version: int) -> str:
+    """Mails load it from the portal; nothing where the installation does not know its own address."""
+    return f"{url}?v={version}" if version and (url := page_url("portal:brand-logo")) else ""
 
 
 def setting_of(kind: str) -> MailSetting:

@@ -1,9 +1,9 @@
 """What a mail looks like before anybody gets one: of a real invoice, alert or rule where there is one."""
 
-from django.conf import settings
 from django.utils import timezone
 
 from invoices.alerting.preview import alert_then
+from invoices.branding import brand
 from invoices.mailing.contents import MailContent, alert_content, credit_content, invoice_content
 from invoices.models import AlertFiring, CreditRule, Invoice, MailSetting
 from invoices.prepaid.balances import standings_of
@@ -47,7 +47,7 @@ def _credit() -> tuple[MailContent, str] | None:
 
 def _example_invoice() -> MailContent:
     return MailContent(
-        subject=f"Invoice 2026-0042 from {settings.COMPANY_NAME}: $47.60",
+        subject=f"Invoice 2026-0042 from {brand().name}: $47.60",
         intro="Your invoice for 1–30 Nov 2026 is ready.",
         facts=[("Invoice", "2026-0042"), ("Period", "1–30 Nov 2026"), ("Plan", "Pro"), ("Due", "15 Dec 2026")],
         lines=[("API calls", "$40.00")],
@@ -66,7 +66,7 @@ def _example_alert() -> MailContent:
 
 def _example_credit() -> MailContent:
     return MailContent(
-        subject=f"Your credit with {settings.COMPANY_NAME} is low: $8.50 left",
+        subject=f"Your credit with {brand().name} is low: $8.50 left",
         intro="Your prepaid credit is running low.",
         facts=[("Left, with the running bill taken off", "$8.50"), ("Told below", "$10.00")],
         outro="Add $50.00 to go on as before.",

@@ -16,7 +16,7 @@ def invoice_is_final(invoice: Invoice, now: datetime) -> None:
     queue(
         Kind.INVOICE_FINALIZED,
         f"invoice:{invoice.pk}",
-        lambda: recipients_of(invoice.customer),
+        lambda: recipients_of(invoice.customer, Kind.INVOICE_FINALIZED),
         lambda: invoice_content(invoice),
         now,
     )
@@ -27,7 +27,7 @@ def credit_is_low(rule: CreditRule, left: Decimal, now: datetime) -> None:
     queue(
         Kind.CREDIT_LOW,
         f"customer:{rule.customer_id}:{int(now.timestamp() * 1000)}",
-        lambda: recipients_of(rule.customer),
+        lambda: recipients_of(rule.customer, Kind.CREDIT_LOW),
         lambda: credit_content(rule, left),
         now,
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from invoices.addressee import addressee_of
 from invoices.models import CreditNote
 from invoices.papers.paper import Column, Line, Paper, Sum, Table
-from invoices.papers.parties import buyer_party, footer_lines, seller_party
+from invoices.papers.parties import buyer_party, look_of, seller_party
 from invoices.seller import seller_of
 from invoices.settling.note_taxes import taxes_of
 from meters.periods import local_date
@@ -31,7 +31,7 @@ def credit_note_paper(note: CreditNote) -> Paper:
         tables=[Table(COLUMNS, lines)] if lines else [],
         sums=list(_sums(note)),
         notes=[text for text in [addressee.note] if text],
-        footer=footer_lines(seller),
+        look=look_of(seller),
     )
 
 

@@ -17,7 +17,7 @@ from invoices.lines.explained import TAXES, facts_of, is_usage, notes_of, opens
 from invoices.lines.opened import OpenedLine, open_lines
 from invoices.models import Invoice, InvoiceLine
 from invoices.papers.paper import Column, Line, Paper, Step, Sum, Table
-from invoices.papers.parties import buyer_party, footer_lines, seller_party
+from invoices.papers.parties import buyer_party, footer_lines, look_of, seller_party
 from invoices.seller import seller_of
 from invoices.settling.settled import InvoiceCredits, Settled, invoice_credits, settled_of
 from meters.periods import local_date
@@ -53,7 +53,8 @@ def invoice_paper(invoice: Invoice, *, now: datetime | None = None) -> Paper:
         tables=[Table(COLUMNS, [_line(one, source) for one in lines if one.line.kind not in TAXES], empty=NOTHING)],
         sums=list(_sums(invoice, lines, credits_, settled)),
         notes=[note for note in [addressee.note] if note],
-        footer=footer_lines(seller),
+        footer=footer_lines(seller, is_to_be_paid=_is_to_be_paid(invoice, settled)),
+        look=look_of(seller),
     )
 
 
@@ -73,6 +74,10 @@ def as_of(invoice: Invoice) -> date:
 
 
 # --- The head ---
+
+
+def _is_to_be_paid(invoice: Invoice, settled: Settled | None) -> bool:
+    return settled is not None and settled.left > 0 and invoice.status == Invoice.Status.FINAL
 
 
 def _stamp(invoice: Invoice, made_at: datetime) -> str:

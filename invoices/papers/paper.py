@@ -72,11 +72,22 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """How the sender looks: a PNG or JPEG file with its size in pixels, a colour that is readable on white, and what
+    its law has it say at the foot of every page."""
+
+    logo: bytes = b""
+    logo_size: tuple[int, int] = (0, 0)
+    accent: str = ""
+    legal: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Paper:
     """`made_at` is written into the file: the same paper with the same moment is the same file, byte for byte.
 
     `stamp` says what one must not overlook: "Void". `headline` is what most people look for: "$40.00 due 17 Dec 2026".
-    `footer` stands at the foot of every page.
+    `footer`, where to pay to, stands at the foot of every page, above what `look` has there.
     """
 
     title: str
@@ -91,4 +102,5 @@ class Paper:
     sums: Sequence[Sum] = ()
     notes: Sequence[str] = ()
     footer: Sequence[str] = ()
+    look: Look = Look()
     language: str = "en"

@@ -4,26 +4,37 @@ Places are laid out first, page by page, as how many pages there are is written 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from io import BytesIO
+from dataclasses import dataclass
+from fractions import Fraction
 from threading import Lock
 from typing import Any
 
-from reportlab import rl_config
-from reportlab.lib.colors import HexColor
-from reportlab.lib.pagesizes import A4
-from reportlab.pdfgen.canvas import Canvas
-
-from invoices.papers.fonts import BOLD, REGULAR, Chain, face_of, printable, runs_of, width_of, wrapped
+from invoices.papers.fonts import BOLD, REGULAR, Chain, printable, width_of, wrapped
+from invoices.papers.marks import (
+    ALARM,
+    BODY,
+    FAINT,
+    HEIGHT,
+    INK,
+    SOFT,
+    WIDTH,
+    Mark,
+    Picture,
+    Row,
+    Rule,
+    Text,
+    below,
+    beside,
+    height_of,
+    moved,
+    written,
+)
 from invoices.papers.paper import Column, Line, Paper, Party, Step, Sum, Table
 
-WIDTH, HEIGHT = (int(side) for side in A4)
 LEFT, TOP, BOTTOM = 56, 54, 62
 RIGHT = WIDTH - LEFT
 MIDDLE = LEFT + 262
-LARGE, HEAD, BODY, SMALL, TINY = 20, 13, 9, 8, 7
-INK, SOFT, FAINT, ALARM = "#1b1f24", "#59626d", "#d5d9de", "#a4261d"
+LARGE, HEAD, SMALL, TINY = 20, 13, 8, 7
 GAP = 12
 INDENT = 10
 SUMS_AT = LEFT + 210
@@ -33,9 +44,7 @@ MOST_LINES = 8
 # A figure that is wider than this goes on below.
 WIDEST_FIGURE = 150
 LABEL_WIDTH = 150
-
-# Streams as they are, not as text of a fourth more.
-rl_config.useA85 = 0
+HIGHEST_LOGO = 36
 
 # The fonts of a process are read by one file at a time.
 _writing = Lock()
@@ -45,36 +54,7 @@ def pdf_of(paper: Paper) -> bytes:
     """The paper as a PDF file."""
     with _writing:
         pages = _Layout(paper).pages()
-        return _written(paper, pages)
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    x: Any
-    y: Any
-    text: str
-    chain: Chain
-    size: int
-    colour: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    x: Any
-    y: Any
-    end: Any
-    colour: str
-
-
-_Mark = _Text | _Rule
-
-
-@dataclass(slots=True)
-class _Row:
-    """Marks that stay together, with `y` from the top of the row, and how high it is."""
-
-    height: Any = 0
-    marks: list[_Mark] = field(default_factory=list)
+        return written(paper, pages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +69,13 @@ class _Layout:
     def __init__(self, paper: Paper) -> None:
         self.paper = paper
         self.missing: set[str] = set()
-        self.done: list[list[_Mark]] = [[]]
+        self.done: list[list[Mark]] = [[]]
         self.y: Any = TOP
-        self.foot = [line for text in _few(paper.footer) for line in self._lines(text, REGULAR, TINY, RIGHT - LEFT)]
+        foot = [*_few(paper.footer), *_few(paper.look.legal)]
+        self.foot = [line for text in foot for line in self._lines(text, REGULAR, TINY, RIGHT - LEFT)]
         self.end = HEIGHT - BOTTOM - leading(TINY) * len(self.foot)
 
-    def pages(self) -> list[list[_Mark]]:
+    def pages(self) -> list[list[Mark]]:
         self._head()
         sums = self._sums(self.paper.sums)
         last = len(self.paper.tables) - 1
@@ -111,9 +92,9 @@ class _Layout:
 
     # --- Placing ---
 
-    def _put(self, rows: Sequence[_Row]) -> None:
+    def _put(self, rows: Sequence[Row]) -> None:
         for row in rows:
-            self.done[-1] += [_moved(mark, self.y) for mark in row.marks]
+            self.done[-1] += [moved(mark, self.y) for mark in row.marks]
             self.y += row.height
 
     def _room(self) -> Any:
@@ -123,9 +104,9 @@ class _Layout:
         self.done.append([])
         self.y = TOP
 
-    def _flow(self, rows: Sequence[_Row]) -> None:
+    def _flow(self, rows: Sequence[Row]) -> None:
         """Places rows on this page, or all of them on the next one, or from here on where a page is too short."""
-        height = _height(rows)
+        height = height_of(rows)
         if self._room() < height <= self.end - TOP:
             self._next_page()
         for row in rows:
@@ -151,12 +132,12 @@ class _Layout:
         colour: str = INK,
         to_right: bool = False,
         y: Any = 0,
-    ) -> _Row:
+    ) -> Row:
         """Wrapped text with its upper edge at `y`; where `to_right`, each line ends at `x` + `width`."""
-        row = _Row(y)
+        row = Row(y)
         for line in self._lines(text, chain, size, width):
             start = x + width - width_of(line, chain, size) if to_right else x
-            row.marks.append(_Text(start, row.height + size, line, chain, size, colour))
+            row.marks.append(Text(start, row.height + size, line, chain, size, colour))
             row.height += leading(size)
         return row
 
@@ -166,62 +147,74 @@ class _Layout:
         paper = self.paper
         left = self._text(paper.title, LEFT, MIDDLE - LEFT - GAP, chain=BOLD, size=LARGE)
         if paper.stamp:
-            left = _below(left, self._text(paper.stamp, LEFT, MIDDLE - LEFT - GAP, chain=BOLD, size=HEAD, colour=ALARM))
-        self._put([_beside(left, self._party(paper.seller, MIDDLE)), _Row(2 * GAP)])
-        self._put([_beside(self._party(paper.buyer, LEFT), self._facts(paper.facts)), _Row(2 * GAP)])
+            left = below(left, self._text(paper.stamp, LEFT, MIDDLE - LEFT - GAP, chain=BOLD, size=HEAD, colour=ALARM))
+        self._put([beside(left, below(self._logo(), self._party(paper.seller, MIDDLE))), Row(2 * GAP)])
+        self._put([beside(self._party(paper.buyer, LEFT), self._facts(paper.facts)), Row(2 * GAP)])
         if paper.headline:
-            self._put([self._text(paper.headline, LEFT, RIGHT - LEFT, chain=BOLD, size=HEAD), _Row(GAP)])
+            colour = paper.look.accent or INK
+            row = self._text(paper.headline, LEFT, RIGHT - LEFT, chain=BOLD, size=HEAD, colour=colour)
+            self._put([row, Row(GAP)])
         self._notes(paper.opening)
 
-    def _party(self, party: Party, x: int) -> _Row:
+    def _logo(self) -> Row:
+        """As high as there is room for, and no larger than sharp."""
+        look = self.paper.look
+        if not look.logo:
+            return Row()
+        width, height = look.logo_size
+        shrunk = max(Fraction(width, RIGHT - MIDDLE), Fraction(height, HIGHEST_LOGO), Fraction(1))
+        high = int(height / shrunk)
+        return Row(high + 8, [Picture(MIDDLE, 0, int(width / shrunk), high, look.logo)])
+
+    def _party(self, party: Party, x: int) -> Row:
         width = (RIGHT if x == MIDDLE else MIDDLE - GAP) - x
-        row = self._text(party.label, x, width, size=SMALL, colour=SOFT) if party.label else _Row()
-        row = _below(row, self._text(party.name, x, width, chain=BOLD))
+        row = self._text(party.label, x, width, size=SMALL, colour=SOFT) if party.label else Row()
+        row = below(row, self._text(party.name, x, width, chain=BOLD))
         for line in _few(party.lines):
-            row = _below(row, self._text(line, x, width, colour=SOFT))
+            row = below(row, self._text(line, x, width, colour=SOFT))
         return row
 
-    def _facts(self, facts: Sequence[tuple[str, str]]) -> _Row:
-        row = _Row()
+    def _facts(self, facts: Sequence[tuple[str, str]]) -> Row:
+        row = Row()
         for label, value in facts:
             name = self._text(label, MIDDLE, FACT_WIDTH - 6, colour=SOFT)
             said = self._text(value, MIDDLE + FACT_WIDTH, RIGHT - MIDDLE - FACT_WIDTH)
-            row = _below(row, _beside(name, said))
+            row = below(row, beside(name, said))
         return row
 
     # --- Tables ---
 
-    def _table(self, table: Table, sums: Sequence[_Row]) -> None:
+    def _table(self, table: Table, sums: Sequence[Row]) -> None:
         """A table; its last line is on the page of the sums, where these follow it."""
         if table.title:
-            self._flow([self._text(table.title, LEFT, RIGHT - LEFT, chain=BOLD), _Row(4)])
+            self._flow([self._text(table.title, LEFT, RIGHT - LEFT, chain=BOLD), Row(4)])
         if not table.lines:
-            self._flow([self._text(table.empty, LEFT, RIGHT - LEFT, colour=SOFT), _Row(GAP)])
+            self._flow([self._text(table.empty, LEFT, RIGHT - LEFT, colour=SOFT), Row(GAP)])
             return
         shape = self._shape(table)
         heading = self._heading(shape)
         blocks = [self._block(line, shape) for line in table.lines]
-        follows = [_Row(GAP), *sums] if sums else []
+        follows = [Row(GAP), *sums] if sums else []
         for number, (line, block) in enumerate(zip(table.lines, blocks, strict=True), start=1):
             behind = follows if number == len(blocks) else []
             self._place(line, block, shape, heading, behind, is_first=number == 1)
-        self._put([_Row(GAP)])
+        self._put([Row(GAP)])
 
     def _place(
         self,
         line: Line,
-        block: Sequence[_Row],
+        block: Sequence[Row],
         shape: _Shape,
-        heading: _Row,
-        follows: Sequence[_Row],
+        heading: Row,
+        follows: Sequence[Row],
         *,
         is_first: bool,
     ) -> None:
         """A line on this page, with the heading before the first one; or on the next page, where it is not torn there,
         nor away from what `follows`."""
         above = heading.height if is_first else 0
-        height, most = _height(block), self.end - TOP - heading.height
-        needed = height + _height(follows) if height + _height(follows) <= most else height
+        height, most = height_of(block), self.end - TOP - heading.height
+        needed = height + height_of(follows) if height + height_of(follows) <= most else height
         if self._room() - above < needed <= most:
             self._next_page()
             above = heading.height
@@ -233,7 +226,7 @@ class _Layout:
                 self._put([heading])
                 if row is not block[0]:
                     x, end = shape.bounds[0]
-                    self._put([self._text(f"{line.cells[0]} (continued)", x, end - x, colour=SOFT), _Row(2)])
+                    self._put([self._text(f"{line.cells[0]} (continued)", x, end - x, colour=SOFT), Row(2)])
             self._put([row])
 
     def _shape(self, table: Table) -> _Shape:
@@ -253,31 +246,31 @@ class _Layout:
             x = end + GAP
         return _Shape(table.columns, bounds)
 
-    def _heading(self, shape: _Shape) -> _Row:
-        row = _Row()
+    def _heading(self, shape: _Shape) -> Row:
+        row = Row()
         for column, (x, end) in zip(shape.columns, shape.bounds, strict=True):
             cell = self._text(column.title, x, end - x, size=SMALL, colour=SOFT, to_right=column.is_figure)
-            row = _beside(row, cell)
-        row.marks.append(_Rule(LEFT, row.height + 3, RIGHT, INK))
+            row = beside(row, cell)
+        row.marks.append(Rule(LEFT, row.height + 3, RIGHT, INK))
         row.height += 8
         return row
 
-    def _block(self, line: Line, shape: _Shape) -> list[_Row]:
+    def _block(self, line: Line, shape: _Shape) -> list[Row]:
         """A line of a table, with a row for each thing that explains it."""
         chain = BOLD if line.is_strong else REGULAR
-        head = _Row()
+        head = Row()
         for index, (column, (x, end)) in enumerate(zip(shape.columns, shape.bounds, strict=True)):
             cell = self._text(line.cells[index], x, end - x, chain=chain, to_right=column.is_figure)
             if not index and line.part:
-                cell = _below(cell, self._text(line.part, x, end - x, size=SMALL, colour=SOFT))
-            head = _beside(head, cell)
+                cell = below(cell, self._text(line.part, x, end - x, size=SMALL, colour=SOFT))
+            head = beside(head, cell)
         rows = [head, *self._explained(line, shape)]
         last = rows[-1]
-        last.marks.append(_Rule(LEFT, last.height + 4, RIGHT, FAINT))
+        last.marks.append(Rule(LEFT, last.height + 4, RIGHT, FAINT))
         last.height += 9
         return rows
 
-    def _explained(self, line: Line, shape: _Shape) -> Iterator[_Row]:
+    def _explained(self, line: Line, shape: _Shape) -> Iterator[Row]:
         x = LEFT + INDENT
         end = shape.bounds[-1][0] - GAP if len(shape.bounds) > 1 else RIGHT
         for words in line.price:
@@ -289,53 +282,53 @@ class _Layout:
         for note in line.notes:
             yield self._text(note, x, end - x, size=SMALL, colour=SOFT)
 
-    def _step(self, step: Step, x: int, end: Any, widest: Any) -> _Row:
+    def _step(self, step: Step, x: int, end: Any, widest: Any) -> Row:
         detail_at = x + LABEL_WIDTH
         label = self._text(step.label, x, LABEL_WIDTH - 6, size=SMALL, colour=SOFT)
         detail = self._text(step.detail, detail_at, end - widest - GAP - detail_at, size=SMALL)
         amount = self._text(step.amount, end - widest, widest, size=SMALL, to_right=True)
-        return _beside(_beside(label, detail), amount)
+        return beside(beside(label, detail), amount)
 
     # --- Below the tables ---
 
-    def _sums(self, sums: Sequence[Sum]) -> list[_Row]:
+    def _sums(self, sums: Sequence[Sum]) -> list[Row]:
         if not sums:
             return []
         widest = max(width_of(printable(one.amount)[0], BOLD, BODY + 1) for one in sums)
-        return [*(self._sum(one, min(widest, WIDEST_FIGURE)) for one in sums), _Row(GAP)]
+        return [*(self._sum(one, min(widest, WIDEST_FIGURE)) for one in sums), Row(GAP)]
 
-    def _sum(self, one: Sum, widest: Any) -> _Row:
+    def _sum(self, one: Sum, widest: Any) -> Row:
         top = 6 if one.is_strong else 2
         chain, size = (BOLD, BODY + 1) if one.is_strong else (REGULAR, BODY)
         room = RIGHT - widest - GAP - SUMS_AT
         label = self._text(one.label, SUMS_AT, room, chain=chain, size=size, y=top)
         if one.detail:
-            label = _below(label, self._text(one.detail, SUMS_AT, room, size=SMALL, colour=SOFT))
+            label = below(label, self._text(one.detail, SUMS_AT, room, size=SMALL, colour=SOFT))
         amount = self._text(one.amount, RIGHT - widest, widest, chain=chain, size=size, to_right=True, y=top)
-        row = _beside(label, amount)
+        row = beside(label, amount)
         if one.is_strong:
-            row.marks.append(_Rule(SUMS_AT, 2, RIGHT, INK))
+            row.marks.append(Rule(SUMS_AT, 2, RIGHT, INK))
         return row
 
     def _notes(self, notes: Sequence[str]) -> None:
         for note in notes:
-            self._flow([self._text(note, LEFT, RIGHT - LEFT, colour=SOFT), _Row(4)])
+            self._flow([self._text(note, LEFT, RIGHT - LEFT, colour=SOFT), Row(4)])
         if notes:
-            self._put([_Row(GAP - 4)])
+            self._put([Row(GAP - 4)])
 
-    def _foot(self, page: list[_Mark], number: int, count: int) -> None:
+    def _foot(self, page: list[Mark], number: int, count: int) -> None:
         y: Any = self.end + 14
-        page.append(_Rule(LEFT, y, RIGHT, FAINT))
+        page.append(Rule(LEFT, y, RIGHT, FAINT))
         y += 4
         for line in self.foot:
             y += leading(TINY)
-            page.append(_Text(LEFT, y, line, REGULAR, TINY, SOFT))
+            page.append(Text(LEFT, y, line, REGULAR, TINY, SOFT))
         where = f"Page {number} of {count}"
         room = RIGHT - LEFT - width_of(where, REGULAR, TINY) - GAP
         name = self._lines(f"{self.paper.seller.name} · {self.paper.title}", REGULAR, TINY, room)[0]
         y += leading(TINY) + 2
-        page.append(_Text(LEFT, y, name, REGULAR, TINY, SOFT))
-        page.append(_Text(RIGHT - width_of(where, REGULAR, TINY), y, where, REGULAR, TINY, SOFT))
+        page.append(Text(LEFT, y, name, REGULAR, TINY, SOFT))
+        page.append(Text(RIGHT - width_of(where, REGULAR, TINY), y, where, REGULAR, TINY, SOFT))
 
 
 def _few(lines: Sequence[str]) -> list[str]:
@@ -355,76 +348,3 @@ def missing_words(missing: set[str]) -> str:
         f"[?] stands for letters that this file has no font for ({', '.join(named[:8])}{more}). "
         "They are complete on the page of this document and in its CSV file."
     )
-
-
-def _height(rows: Sequence[_Row]) -> Any:
-    return sum(row.height for row in rows)
-
-
-def _moved(mark: _Mark, down: Any) -> _Mark:
-    if isinstance(mark, _Rule):
-        return _Rule(mark.x, mark.y + down, mark.end, mark.colour)
-    return _Text(mark.x, mark.y + down, mark.text, mark.chain, mark.size, mark.colour)
-
-
-def _below(upper: _Row, lower: _Row) -> _Row:
-    marks = [*upper.marks, *(_moved(mark, upper.height) for mark in lower.marks)]
-    return _Row(upper.height + lower.height, marks)
-
-
-def _beside(one: _Row, other: _Row) -> _Row:
-    return _Row(max(one.height, other.height), [*one.marks, *other.marks])
-
-
-# --- The file ---
-
-
-class _Moment:
-    """When the file says that it was made, as reportlab asks for it."""
-
-    def __init__(self, moment: datetime) -> None:
-        utc = moment.astimezone(UTC)
-        self.YMDhms = (utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second)
-        self.dhh = self.dmm = 0
-
-
-def _written(paper: Paper, pages: Sequence[Sequence[_Mark]]) -> bytes:
-    first = REGULAR.files[0]
-    face_of(first)
-    file = BytesIO()
-    canvas = Canvas(
-        file,
-        pagesize=(WIDTH, HEIGHT),
-        pageCompression=1,
-        invariant=1,
-        initialFontName=first,
-        initialFontSize=BODY,
-        lang=paper.language,
-    )
-    canvas._doc._timeStamp = _Moment(paper.made_at)
-    canvas.setTitle(f"{paper.title} · {paper.seller.name}")
-    canvas.setAuthor(paper.seller.name)
-    canvas.setSubject(paper.headline or paper.title)
-    canvas.setCreator("Tollmeter")
-    canvas.setViewerPreference("DisplayDocTitle", "true")
-    for page in pages:
-        for mark in page:
-            _draw(canvas, mark)
-        canvas.showPage()
-    canvas.save()
-    return file.getvalue()
-
-
-def _draw(canvas: Any, mark: _Mark) -> None:
-    y = HEIGHT - mark.y
-    if isinstance(mark, _Rule):
-        canvas.setStrokeColor(HexColor(mark.colour))
-        canvas.setLineWidth(1 if mark.colour == INK else 1 / 2)
-        canvas.line(mark.x, y, mark.end, y)
-        return
-    canvas.setFillColor(HexColor(mark.colour))
-    x = mark.x
-    for name, piece in runs_of(mark.text, mark.chain):
-        canvas.setFont(name, mark.size)
-        canvas.drawString(x, y, piece)
-        x += width_of(piece, mark.chain, mark.size)

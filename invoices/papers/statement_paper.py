@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from invoices.addressee import Addressee
 from invoices.papers.paper import Column, Line, Paper, Party, Table
-from invoices.papers.parties import buyer_party, footer_lines, seller_party
+from invoices.papers.parties import buyer_party, footer_lines, look_of, seller_party
 from invoices.seller import seller_now
 from invoices.statements.running_bills import RunningBill, RunningBills, credits_words
 from invoices.statements.statement import Statement, headline_of
@@ -38,7 +38,8 @@ def statement_paper(statement: Statement, running: RunningBills) -> Paper:
         headline=headline_of(statement),
         tables=tables,
         notes=[left] if left else [],
-        footer=footer_lines(seller),
+        footer=footer_lines(seller, is_to_be_paid=statement.closing > 0),
+        look=look_of(seller),
     )
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from django import template
+from django.template import Context
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -25,6 +26,12 @@ register = template.Library()
 @register.simple_tag(name="brand")
 def brand_tag() -> Brand:
     return brand()
+
+
+@register.simple_tag
+def logo_size(of: Brand, height: int, width: int) -> tuple[int, int]:
+    """How wide and high a brand's logo is shown in a box of this size."""
+    return of.logo_size(height=height, width=width)
 
 
 @register.simple_tag
@@ -110,14 +117,29 @@ def last_day(end: datetime, zone: ZoneInfo | str) -> SafeString:
     return _time(end, words.day_words(local_date(end - words.INSTANT, _zone(zone))))
 
 
-@register.simple_tag
-def clock(instant: datetime, zone: ZoneInfo | str) -> SafeString:
-    return _time(instant, words.clock_words(instant, _zone(zone)))
+@register.simple_tag(takes_context=True)
+def clock(context: Context, instant: datetime, zone: ZoneInfo | str) -> SafeString:
+    """ "14:02 UTC", in the zone that who looks has chosen, else in this one."""
+    return _time(instant, words.clock_words(instant, shown_zone(context, zone)))
 
 
-@register.simple_tag
-def moment(instant: datetime, zone: ZoneInfo | str) -> SafeString:
-    return _time(instant, words.instant_words(instant, _zone(zone)))
+@register.simple_tag(takes_context=True)
+def moment(context: Context, instant: datetime, zone: ZoneInfo | str) -> SafeString:
+    """Likewise with its day."""
+    return _time(instant, words.instant_words(instant, shown_zone(context, zone)))
+
+
+@register.simple_tag(takes_context=True)
+def second(context: Context, instant: datetime, zone: ZoneInfo | str) -> SafeString:
+    """Likewise with its second, as the event log has it."""
+    return _time(instant, words.second_words(instant, shown_zone(context, zone)))
+
+
+@register.simple_tag(takes_context=True)
+def shown_zone(context: Context, zone: ZoneInfo | str) -> ZoneInfo:
+    """In which moments are shown; days and periods of bills are always in the customer's."""
+    viewer = getattr(context.get("request"), "viewer", None)
+    return getattr(viewer, "zone", None) or _zone(zone)
 
 
 def _zone(zone: ZoneInfo | str) -> ZoneInfo:

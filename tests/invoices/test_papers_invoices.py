@@ -334,7 +334,6 @@ class TestACreditNote:
             "ApiCalls | $20.00",
             "Subtotal | $20.00", "Tax 1 | $3.80", "19%",
             "Total credited | $23.80",
-            "IBAN DE02 1203",
         ]  # fmt: skip
 
     def test_whole_with_the_promotion_below_zero(self, bill: Invoice) -> None:
