@@ -352,6 +352,12 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 4},
     },
     "send-mails": {"task": "invoices.tasks.mails.send_mails", "schedule": 5.0, "options": {"expires": 10}},
+    "answer-link-requests": {
+        "task": "portal.tasks.answer_link_requests",
+        "schedule": 2.0,
+        "options": {"expires": 4},
+    },
+    "forget-old-sign-ins": {"task": "portal.tasks.forget_old_sign_ins", "schedule": crontab(minute=57, hour="3")},
     "forget-old-webhooks": {
         "task": "invoices.tasks.webhooks.forget_old_webhooks",
         "schedule": crontab(minute=37, hour="3"),

@@ -3,7 +3,7 @@
 Django's store of sessions in the database, on a table of our own.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -15,6 +15,8 @@ from portal.models import BrowserSession
 
 # Of the session: from where and since when, as `sessions_of` shows it.
 DEVICE_KEY = "device"
+# A session that is used is noted to be no more often than that.
+SEEN_STEP = timedelta(minutes=5)
 
 
 def digest_of(key: str) -> str:
@@ -22,22 +24,19 @@ def digest_of(key: str) -> str:
 
 
 class SessionStore(DatabaseStore):
-    # When this session was last noted to be used; None: it was not loaded from its row.
-    last_seen_at: datetime | None = None
-
     @classmethod
     def get_model_class(cls) -> type[BrowserSession]:  # type: ignore[override]
         return BrowserSession
 
     def _get_session_from_db(self) -> BrowserSession | None:
-        row = BrowserSession.objects.filter(
-            session_key=digest_of(self.session_key or ""), expire_date__gt=timezone.now()
-        ).first()
+        now, rows = timezone.now(), BrowserSession.objects.filter(session_key=digest_of(self.session_key or ""))
+        row = rows.filter(expire_date__gt=now).first()
         if row is None:
             # A key that is unknown is never taken up: it may have been put into the browser by somebody else.
             self._session_key = None
             return None
-        self.last_seen_at = row.last_seen_at
+        if abs(now - row.last_seen_at) >= SEEN_STEP:
+            rows.update(last_seen_at=now)
         return row
 
     def exists(self, session_key: str | None) -> bool:
