@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator, validate_email
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from invoices.branding import forget_on_commit
 from invoices.colours import ColourError, accents_of
@@ -36,19 +36,28 @@ def set_brand(*, changes: Mapping[str, Any], by: str, now: datetime, seen: int |
     # One after the other: there may be no version yet to wait for.
     BillingPolicy.objects.get_or_create(pk=1)
     BillingPolicy.objects.select_for_update().get(pk=1)
-    last = BrandVersion.objects.order_by("-pk").first()
+    last = BrandVersion.objects.select_related("logo", "dark_logo").order_by("-pk").first()
     if seen is not None and seen != (last.pk if last else 0):
         raise ValidationError(CHANGED_MEANWHILE.format(last.saved_by if last and last.saved_by else "Somebody"))
-    row = BrandVersion(saved_at=now, saved_by=by)
+    row = drafted(last, changes)
+    check_brand(row)
+    if last is not None and _same(row, last):
+        return last
+    row.logo, row.dark_logo = _kept(row.logo), _kept(row.dark_logo)
+    row.saved_at, row.saved_by = now, by
+    row.save()
+    forget_on_commit()
+    return row
+
+
+def drafted(last: BrandVersion | None, changes: Mapping[str, Any]) -> BrandVersion:
+    """The version that these changes would make of the last one: not stored, and neither are its pictures."""
+    row = BrandVersion()
     for name in TEXTS:
         setattr(row, name, _text(changes[name]) if name in changes else getattr(last, name, ""))
     for name in LOGOS:
         setattr(row, name, _image(changes[name]) if name in changes else getattr(last, name, None))
-    check_brand(row)
-    if last is not None and all(getattr(row, name) == getattr(last, name) for name in (*TEXTS, *LOGOS)):
-        return last
-    row.save()
-    forget_on_commit()
+    row.accent = row.accent.lower()
     return row
 
 
@@ -108,16 +117,32 @@ def _text(text: str) -> str:
     return text.replace("\r\n", "\n").strip()
 
 
+def _same(row: BrandVersion, last: BrandVersion) -> bool:
+    texts = all(getattr(row, name) == getattr(last, name) for name in TEXTS)
+    return texts and all(_digest(getattr(row, name)) == _digest(getattr(last, name)) for name in LOGOS)
+
+
+def _digest(image: BrandImage | None) -> str:
+    return image.digest if image is not None else ""
+
+
 def _image(logo: Logo | None) -> BrandImage | None:
-    """The same picture is kept once."""
     if logo is None:
         return None
-    found = BrandImage.objects.filter(digest=logo.digest).first()
-    if found is not None:
-        return found
-    values = {"content": logo.content, "media_type": logo.media_type, "width": logo.width, "height": logo.height}
-    try:
-        with transaction.atomic():
-            return BrandImage.objects.create(digest=logo.digest, **values)
-    except IntegrityError:
-        return BrandImage.objects.get(digest=logo.digest)
+    return BrandImage(
+        content=logo.content,
+        media_type=logo.media_type,
+        width=logo.width,
+        height=logo.height,
+        digest=logo.digest,
+    )
+
+
+def _kept(image: BrandImage | None) -> BrandImage | None:
+    """The same picture is kept once."""
+    if image is None or not image._state.adding:
+        return image
+    found = BrandImage.objects.filter(digest=image.digest).first()
+    if found is None:
+        image.save()
+    return found or image

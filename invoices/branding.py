@@ -88,20 +88,21 @@ def forget_on_commit() -> None:
 
 
 def newest() -> BrandVersion | None:
-    return BrandVersion.objects.select_related("logo").defer("logo__content").order_by("-pk").first()
+    """The brand's row, with its pictures."""
+    return BrandVersion.objects.select_related("logo", "dark_logo").order_by("-pk").first()
 
 
 def image_of(version: int) -> BrandImage | None:
     return BrandImage.objects.filter(pk=version).first()
 
 
-def css_of(accents: Accents | None) -> str:
+def css_of(accents: Accents | None, selector: str = ":root") -> str:
     """The accent's tokens as a style sheet, behind static/css/tokens.css."""
     if accents is None:
         return ""
     light, dark = asdict(accents.light), asdict(accents.dark)
     tokens = "".join(f"--{name.replace('_', '-')}:light-dark({light[name]},{dark[name]});" for name in light)
-    return f"@layer tokens{{:root{{{tokens}}}}}\n"
+    return f"@layer tokens{{{selector}{{{tokens}}}}}\n"
 
 
 def accents_of_version(version: int) -> tuple[bool, Accents | None]:
@@ -112,7 +113,8 @@ def accents_of_version(version: int) -> tuple[bool, Accents | None]:
 
 def _read() -> Brand:
     """Uses the primary keys of invoices_brandversion and invoices_billingpolicy."""
-    row = newest()
+    rows = BrandVersion.objects.select_related("logo").defer("logo__content")
+    row = rows.order_by("-pk").first()
     name = (row.name if row else "") or billing_policy().seller_name
     return Brand(name) if row is None else brand_of(row, name)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +16,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from invoices import due, services
+from invoices.brand_changes import set_brand
+from invoices.logos import logo_of
 from invoices.models import Invoice
 from invoices.policy import grace_time
 from invoices.policy_changes import set_billing_policy
@@ -43,6 +46,16 @@ SELLER = {
     "seller_address": "5 Harbour Street\nBristol BS1 4QD\nUnited Kingdom",
     "seller_tax_id": "GB 123 4567 89",
     "paper_footer": "Please pay to Example Bank, IBAN GB33 BUKB 2020 1555 5555 55, and name the number of the invoice.",
+}
+
+# Its logo was drawn for the demo: PNG files for light and for dark pages.
+LOGOS = Path(__file__).parent / "demo_logo"
+LOGO_FILES = {"logo": "light", "dark_logo": "dark"}
+BRAND = {
+    "name": "AwesomeIntegration",
+    "accent": "#4346d6",
+    "support_url": "https://example.com/help",
+    "legal_footer": "AwesomeIntegration Ltd. Registered in England and Wales, no. 01234567.",
 }
 
 
@@ -79,6 +92,7 @@ def fill(now: datetime) -> None:
     """Makes all of the demo, or nothing: a fill that is interrupted starts from the beginning."""
     partitions.ensure_accepted_span(now)
     set_billing_policy(changes=SELLER, now=now)
+    make_brand(now)
     meters = make_meters()
     customers = [(demo, make_customer(demo, now)) for demo in CUSTOMERS]
     make_plans(meters)
@@ -92,6 +106,11 @@ def fill(now: datetime) -> None:
     make_agreements(now)
     make_invoices(now)
     make_people()
+
+
+def make_brand(now: datetime) -> None:
+    logos = {name: logo_of((LOGOS / f"{file}.png").read_bytes()) for name, file in LOGO_FILES.items()}
+    set_brand(changes={**BRAND, **logos}, by=STAFF, now=now)
 
 
 def first_day(demo: DemoCustomer, now: datetime) -> date:
@@ -132,16 +151,19 @@ def make_plans(meters: dict[str, Meter]) -> None:
         key="AwesomeIntegrationApi",
         description="5,000 calls a month are free.",
         is_default=True,
+        offer=Plan.Offer.SELF_SERVICE,
     )
     scale = Plan.objects.create(
         key="AwesomeIntegrationApiScale",
         name="AwesomeIntegrationApi Scale",
         description="For many jobs: the price falls as you grow.",
+        offer=Plan.Offer.SELF_SERVICE,
     )
     weekly = Plan.objects.create(
         key="AwesomeIntegrationApiWeekly",
         name="AwesomeIntegrationApi Weekly",
         description="By the week, with two weeks to try it.",
+        offer=Plan.Offer.SHOWN,
     )
     prices: dict[Plan, dict[str, dict[str, Any]]] = {
         standard: {

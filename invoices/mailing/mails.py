@@ -107,6 +107,8 @@ def rendered(
     """Subject, text and HTML of a mail, with what staff have written above and below, in the look of the brand."""
     look = look or brand()
     subject = " ".join((setting.subject or content.subject).split())[:LONGEST_SUBJECT]
+    # Nobody can do without what they wait for, such as a link to sign in with.
+    is_chosen = setting.kind in MailSetting.Kind.values
     context = {
         "subject": subject,
         "content": content,
@@ -116,7 +118,7 @@ def rendered(
         "logo_url": logo_url or _logo_url(look.logo_version),
         "dark_logo_url": "" if logo_url else _logo_url(look.dark_logo_version),
         "logo_size": look.logo_size(height=32, width=240),
-        "settings_url": "" if content.is_for_staff else page_url("portal:settings"),
+        "settings_url": page_url("portal:settings") if is_chosen and not content.is_for_staff else "",
     }
     return subject, render_to_string("mail/message.txt", context), render_to_string("mail/message.html", context)
 
