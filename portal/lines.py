@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from decimal import Decimal
 
 from invoices.drafting import DraftLine
@@ -18,10 +19,25 @@ from invoices.lines.explained import (
     steps_of,
 )
 from invoices.lines.opened import OpenedLine
+from invoices.lines.pages import slots_of, words_of
 from invoices.models import InvoiceLine
+from meters.small_bars import SmallChart, small_bars
 from pricing.explain import Row
-from pricing.money import total_of
+from pricing.money import format_quantity, total_of
 from pricing.rates import Step, StepKind
+
+# Of longer spans the days are on the page of the line; here they are only drawn.
+MOST_ROWS = 62
+# So that a page of very many lines stays light.
+MOST_WITH_DAYS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class LineDays:
+    """What a line counts by day: bars, and the same numbers to read; no bars where no day has any."""
+
+    chart: SmallChart | None
+    rows: tuple[tuple[date, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +56,7 @@ class ExplainedLine:
     included: Step | None = None
     projected: Decimal | None = None
     opened: OpenedLine | None = None
+    days: LineDays | None = None
 
     @property
     def is_usage(self) -> bool:
@@ -97,17 +114,27 @@ def explained_lines(lines: Sequence[InvoiceLine], projected: Sequence[Decimal | 
     return explained
 
 
-def opened_lines(opened: Sequence[OpenedLine]) -> ExplainedLines:
-    """All lines of an invoice, each with what it opens to."""
+def opened_lines(opened: Sequence[OpenedLine], *, now: datetime) -> ExplainedLines:
+    """All lines of an invoice, each with what it opens to; the first of those that have days with these."""
     explained = explained_lines([one.line for one in opened])
     by_position = {one.line.position: one for one in opened}
+    with_days = {one.line.position for one in [one for one in opened if one.days][:MOST_WITH_DAYS]}
     for kept in (explained.charges, explained.taxes):
-        kept[:] = [_with(item, by_position[item.line.position]) for item in kept]
+        for index, item in enumerate(kept):
+            one = by_position[item.line.position]
+            days = _days_of(one, now) if one.line.position in with_days else None
+            kept[index] = replace(item, opened=one, steps=tuple(one.rows), notes=tuple(notes_of(item.line)), days=days)
     return explained
 
 
-def _with(item: ExplainedLine, opened: OpenedLine) -> ExplainedLine:
-    return replace(item, opened=opened, steps=tuple(opened.rows), notes=tuple(notes_of(item.line)))
+def _days_of(opened: OpenedLine, now: datetime) -> LineDays:
+    chart = small_bars(
+        slots_of(opened, now),
+        [day.quantity for day in opened.days],
+        value_words=lambda value: words_of(value, opened),
+    )
+    rows = [(day.day, format_quantity(day.quantity)) for day in opened.days]
+    return LineDays(chart, tuple(rows) if len(rows) <= MOST_ROWS else ())
 
 
 def _explained(line: InvoiceLine, anchor: str, part: str, projected: Decimal | None) -> ExplainedLine:

@@ -113,19 +113,27 @@ def _row(one: LineEvent, opened: OpenedLine) -> EventRow:
 
 
 def _chart(opened: OpenedLine, now: datetime) -> Chart:
-    slots = [
+    quantities = tuple(day.quantity for day in opened.days)
+    return bar_chart(
+        slots_of(opened, now),
+        [Series(opened.name, quantities)],
+        value_words=lambda value: words_of(value, opened),
+        tick_words=short_number,
+        least_step=Decimal(1) if all(each == each.to_integral_value() for each in quantities) else Decimal(0),
+    )
+
+
+def slots_of(opened: OpenedLine, now: datetime) -> list[Slot]:
+    """The days of a line's span as places on a chart."""
+    return [
         Slot(
             short_day_words(local_date(day.start, opened.zone)),
             TODAY if now in day else AHEAD if day.start > now else PAST,
         )
         for day in windows(opened.span, "day", opened.zone)
     ]
-    quantities = tuple(day.quantity for day in opened.days)
-    unit = opened.line.unit
-    return bar_chart(
-        slots,
-        [Series(opened.name, quantities)],
-        value_words=lambda value: f"{format_quantity(value)} {unit}".strip(),
-        tick_words=short_number,
-        least_step=Decimal(1) if all(each == each.to_integral_value() for each in quantities) else Decimal(0),
-    )
+
+
+def words_of(quantity: Decimal, opened: OpenedLine) -> str:
+    """ "5,000 calls"."""
+    return f"{format_quantity(quantity)} {opened.line.unit}".strip()

@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
 import time_machine
@@ -7,10 +8,14 @@ from pytest_django import DjangoAssertNumQueries
 
 from invoices.holding import approve, hold, release
 from invoices.models import BillingPolicy, Invoice
+from invoices.policy_changes import set_billing_policy
+from invoices.prepaid.credits import grant_credits
+from invoices.settling.payments import record_payment
+from invoices.settling.voiding import void_invoice
 from meters.models import Customer
 from pricing.models import Plan
 from tests.factories import make_customer, put_on, run_sweep, send
-from tests.portal.conftest import SignIn
+from tests.portal.conftest import NOW, SignIn
 from tests.portal.test_overview import text
 
 HTMX = {"HX-Request": "true"}
@@ -120,15 +125,16 @@ def test_a_void_invoice_stays_a_document_only_with_a_number(owner: Client, novem
 
 
 def test_the_list_is_paged_with_a_fixed_number_of_queries(
-    sign_in: SignIn, growth: Plan, django_assert_num_queries: DjangoAssertNumQueries
+    sign_in: SignIn, growth: Plan, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
+    monkeypatch.setattr("portal.views.invoices.PAGE", 12)
     customer = make_customer("old")
     put_on(customer, growth, date(2025, 1, 1))
     run_sweep()
     run_sweep()
     person = sign_in("olga", customer)
-    # Session, person, customers; count, page, running ones.
-    with django_assert_num_queries(6):
+    # Session, person, customers; what is owed, count, page, running ones, usage version.
+    with django_assert_num_queries(8):
         first = text(person, "/invoices/")
     assert "22 in all" in first
     assert "Page 1 of 2 Older" in first
@@ -151,3 +157,110 @@ def test_an_invoice_follows_usage(owner: Client, november: Invoice) -> None:
     send("acme", "ApiCalls", 701)
     run_sweep()
     assert "8,001 calls = 9 blocks x $5.00 $45.00" in text(owner, f"/invoices/{november.pk}/")
+
+
+def test_each_line_opens_to_its_days(owner: Client, october: Invoice) -> None:
+    """Bars, and the same numbers to read: the days of the period, whole."""
+    page = text(owner, f"/invoices/{october.pk}/")
+    assert "1 Oct Most: 6,000 calls on 3 Oct 31 Oct" in page
+    assert "API calls by day, in calls Day Calls 1 Oct 0 2 Oct 0 3 Oct 6,000 4 Oct 0" in page
+    assert "31 Oct 0" in page
+    source = owner.get(f"/invoices/{october.pk}/").content.decode()
+    assert "<title>3 Oct: 6,000 calls</title>" in source
+    assert source.count('<rect class="series-1"') == 1
+
+
+def test_days_that_are_to_come_are_hatched_and_not_in_the_table(owner: Client, november: Invoice) -> None:
+    source = owner.get(f"/invoices/{november.pk}/").content.decode()
+    # 18 of 30 days have begun.
+    assert '<rect x="60.00%" width="40.00%"' in source
+    assert '<g class="today"><title>18 Nov: 7,300 calls</title>' in source
+    page = text(owner, f"/invoices/{november.pk}/")
+    assert "18 Nov 7,300" in page
+    assert "19 Nov" not in page
+
+
+def test_a_line_that_nothing_was_used_of_says_so(sign_in: SignIn, globex: Customer) -> None:
+    invoice = Invoice.objects.get(customer=globex)
+    send("globex", "ApiCalls", 0, time=datetime(2026, 11, 3, tzinfo=UTC))
+    run_sweep()
+    page = text(sign_in("gus", globex), f"/invoices/{invoice.pk}/")
+    assert "Nothing was used on any day." in page
+
+
+def test_days_of_a_change_of_clocks_are_whole(sign_in: SignIn, growth: Plan) -> None:
+    customer = make_customer("berlin", time_zone="Europe/Berlin")
+    put_on(customer, growth, date(2026, 10, 1))
+    for hour in (22, 23):  # midnight of the 25th is 22:00 UTC, and of the 26th 23:00
+        send("berlin", "ApiCalls", 10, time=datetime(2026, 10, 24, hour, 30, tzinfo=UTC))
+    send("berlin", "ApiCalls", 5, time=datetime(2026, 10, 25, 22, 59, tzinfo=UTC))
+    send("berlin", "ApiCalls", 1, time=datetime(2026, 10, 25, 23, 0, tzinfo=UTC))
+    run_sweep()
+    run_sweep()
+    invoice = Invoice.objects.get(customer=customer, status=Invoice.Status.FINAL)
+    page = text(sign_in("bea", customer), f"/invoices/{invoice.pk}/")
+    assert "24 Oct 0 25 Oct 25 26 Oct 1 27 Oct 0" in page
+
+
+def test_a_page_of_very_many_lines_has_the_days_of_the_first(
+    owner: Client, october: Invoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.lines.MOST_WITH_DAYS", 0)
+    page = text(owner, f"/invoices/{october.pk}/")
+    assert "Most:" not in page
+    assert "Days and events" in page
+
+
+def test_long_periods_are_drawn_and_their_days_are_on_the_page_of_the_line(
+    owner: Client, october: Invoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.lines.MOST_ROWS", 30)
+    page = text(owner, f"/invoices/{october.pk}/")
+    assert "Most: 6,000 calls on 3 Oct" in page
+    assert "by day, in calls" not in page
+
+
+def test_who_sends_it_stands_on_it_as_it_was_then(owner: Client, october: Invoice, november: Invoice) -> None:
+    set_billing_policy(
+        changes={
+            "seller_name": "Seller Ltd",
+            "seller_address": "5 Harbour Street\nBristol",
+            "seller_tax_id": "GB 1",
+            "paper_footer": "Pay by bank.",
+        },
+        now=NOW,
+    )
+    page = text(owner, f"/invoices/{november.pk}/")
+    assert "Seller Ltd 5 Harbour Street Bristol Tax ID GB 1 Running invoice" in page
+    assert "Pay by bank." in page
+    assert "Harbour" not in text(owner, f"/invoices/{october.pk}/")
+
+
+def test_the_great_figure_says_what_is_due(owner: Client, october: Invoice) -> None:
+    url = f"/invoices/{october.pk}/"
+    assert "Amount due by 2 Dec 2026 $5.00 Billed to" in text(owner, url)
+    record_payment(october.pk, amount=Decimal(2), actor="ben")
+    assert "Amount due by 2 Dec 2026 $3.00 Total $5.00 Billed to" in text(owner, url)
+    record_payment(october.pk, amount=Decimal(3), actor="ben")
+    assert "Total $5.00 Nothing is left to pay Billed to" in text(owner, url)
+    record_payment(october.pk, amount=Decimal(1), actor="ben")
+    assert "Owed back to you $1.00 Total $5.00 Billed to" in text(owner, url)
+
+
+def test_the_great_figure_of_a_void_one(owner: Client, october: Invoice) -> None:
+    void_invoice(october.pk, reason="Wrong.", actor="ben")
+    assert "Total $5.00 Nothing is to be paid Billed to" in text(owner, f"/invoices/{october.pk}/")
+
+
+def test_an_estimate_says_what_credits_would_leave(owner: Client, acme: Customer, november: Invoice) -> None:
+    grant_credits(customer=acme, name="Pack", currency="USD", amount="15", now=NOW)
+    page = text(owner, f"/invoices/{november.pk}/")
+    assert "Total so far $40.00 About $25.00 left to pay after credits, an estimate" in page
+
+
+def test_what_is_no_part_of_the_document_is_not_printed(owner: Client, october: Invoice) -> None:
+    source = owner.get(f"/invoices/{october.pk}/").content.decode()
+    document = source.split('id="document"')[1]
+    assert source.index('class="page-head no-print"') < source.index('id="document"')
+    assert "<form" not in document
+    assert 'href="/invoices/"' not in document
