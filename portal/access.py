@@ -62,6 +62,35 @@ def for_customer(
     return wrapped
 
 
+class PersonRequest(HttpRequest):
+    """A request of a `person` who is signed in, about their own account."""
+
+    htmx: HtmxDetails
+    person: User
+
+
+def for_person(
+    view: Callable[Concatenate[PersonRequest, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Lets a view see the account of who is signed in, `request.person`, also of who sees no customer. What lies
+    around it is the customer that is seen otherwise."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        response = _answer(request, *args, **kwargs) if isinstance(request.user, User) else _to_sign_in(request)
+        patch_cache_control(response, private=True, no_store=True)
+        return response
+
+    def _answer(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        sight = sight_of(request)
+        if isinstance(sight, Sight):
+            set_sight(request, sight)
+        request.person = request.user  # type: ignore[attr-defined]
+        return view(request, *args, **kwargs)  # type: ignore[arg-type]
+
+    return wrapped
+
+
 def sight_of(request: HttpRequest) -> Sight | HttpResponse:
     """What the request may see; else the page that is shown in place of it."""
     for seen_by in KINDS:

@@ -32,7 +32,8 @@ def locked_out(
     until = last + settings.AXES_COOLOFF_TIME
     seconds = max(int((until - timezone.now()).total_seconds()), 1)
     context = {"until": until, "minutes": -(-seconds // 60)}
-    answer = render(request, "portal/locked_out.html", context, status=429, headers={"Retry-After": str(seconds)})
+    answer = render(request, "portal/locked_out.html", context, status=429)
+    answer["Retry-After"] = str(seconds)
     add_never_cache_headers(answer)
     return answer
 

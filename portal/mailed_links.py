@@ -51,14 +51,14 @@ def ask_for_link(
 ) -> LinkRequest:
     """Notes that somebody wants a link mailed to this address, whoever it is. Raises TooMany."""
     recent = LinkRequest.objects.filter(created_at__gt=now - WINDOW, created_at__lte=now).order_by("-created_at")
-    limits = [(recent.alias(lower=Lower("address")).filter(lower=address.lower()), MOST_FOR)]
+    times = recent.values_list("created_at", flat=True)
+    limits = [(times.alias(lower=Lower("address")).filter(lower=address.lower()), MOST_FOR)]
     if asked_from is not None:
-        limits.append((recent.filter(asked_from=asked_from), MOST_FROM))
-    for requests, most in limits:
+        limits.append((times.alias(lower=Lower("address")).filter(asked_from=asked_from), MOST_FROM))
+    for asked, most in limits:
         # The one that has to become too old for there to be room.
-        full = requests.values_list("created_at", flat=True)[most - 1 : most]
-        if times := list(full):
-            raise TooMany(times[0] + WINDOW)
+        if full := list(asked[most - 1 : most]):
+            raise TooMany(full[0] + WINDOW)
     return LinkRequest.objects.create(
         kind=kind, address=address, base=base, next=next_page, asked_from=asked_from, created_at=now
     )

@@ -25,7 +25,7 @@ def digest_of(key: str) -> str:
 
 class SessionStore(DatabaseStore):
     @classmethod
-    def get_model_class(cls) -> type[BrowserSession]:  # type: ignore[override]
+    def get_model_class(cls) -> type[BrowserSession]:
         return BrowserSession
 
     def _get_session_from_db(self) -> BrowserSession | None:
@@ -42,7 +42,7 @@ class SessionStore(DatabaseStore):
     def exists(self, session_key: str | None) -> bool:
         return BrowserSession.objects.filter(session_key=digest_of(session_key or "")).exists()
 
-    def create_model_instance(self, data: dict[str, Any]) -> BrowserSession:  # type: ignore[override]
+    def create_model_instance(self, data: dict[str, Any]) -> BrowserSession:
         now, device = timezone.now(), data.get(DEVICE_KEY, {})
         return BrowserSession(
             session_key=digest_of(self._get_or_create_session_key()),  # type: ignore[attr-defined]
