@@ -30,6 +30,7 @@ from meters.metering import save_meter
 from meters.models import Customer, Meter
 from meters.periods import local_midnight
 from portal.models import Membership
+from portal.roles import Role
 from pricing.assignments import assign, set_quantity
 from pricing.models import Assignment, AssignmentRule, Plan, ProductItem
 from pricing.plans import activate, draft_version, set_fee, set_rate, set_terms
@@ -80,6 +81,12 @@ CUSTOMERS = (
     DemoCustomer("initech", "Initech", "ines@initech.example", {"tier": "scale"}, "America/New_York", 30, 120),
     DemoCustomer("umbrella", "Umbrella Health", "uma@umbrella.example", {"tier": "standard"}, "Asia/Kolkata", 2, 25),
     DemoCustomer("hooli", "Hooli", "hugo@hooli.example", {"tier": "weekly"}, "America/Los_Angeles", 15, 40, days=10),
+)
+
+# Whom Anna of Acme Retail shares the portal with.
+COLLEAGUES = (
+    ("ben@acme.example", "Ben", Role.BILLING),
+    ("rita@acme.example", "Rita", Role.READ_ONLY),
 )
 
 
@@ -299,5 +306,11 @@ def _compute_stale() -> None:
 def make_people() -> None:
     User.objects.create_superuser(STAFF, "staff@awesomeintegration.example", PASSWORD)
     for demo in CUSTOMERS:
-        user = User.objects.create_user(demo.person, demo.person, PASSWORD)
-        Membership.objects.create(user=user, customer=Customer.objects.get(key=demo.key))
+        make_member(demo.person, demo.key, Role.OWNER)
+    for address, name, role in COLLEAGUES:
+        make_member(address, "acme", role, name)
+
+
+def make_member(address: str, key: str, role: Role, name: str = "") -> None:
+    user = User.objects.create_user(address, address, PASSWORD, first_name=name)
+    Membership.objects.create(user=user, customer=Customer.objects.get(key=key), role=role)

@@ -1,5 +1,5 @@
 """What staff see of the portal."""
 
-from portal.admin import looks, members, policy, read_keys, sessions
+from portal.admin import looks, members, people, policy, read_keys, sessions
 
-__all__ = ["looks", "members", "policy", "read_keys", "sessions"]
+__all__ = ["looks", "members", "people", "policy", "read_keys", "sessions"]
