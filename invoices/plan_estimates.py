@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from invoices.adjustments import promotions_of
 from invoices.computing import product_items
 from invoices.drafting import Draft, DraftLine, ItemUsage, draft
 from invoices.models import Invoice, InvoiceLine
@@ -12,7 +13,7 @@ from invoices.pricing_of import PricedRate, PricedVersion
 from pricing.models import Fee, ProductItem, TaxRate
 from pricing.money import total_of
 from pricing.rates import needs_events
-from pricing.terms import FeeTerms, TaxTerms, Terms
+from pricing.terms import FeeTerms, PromotionTerms, TaxTerms, Terms
 
 ZERO = Decimal(0)
 
@@ -44,9 +45,10 @@ def estimate(
     *,
     fee_quantities: Mapping[str, Decimal] | None = None,
     is_first_period: bool = False,
+    promotions: Sequence[PromotionTerms] = (),
     taxes: Sequence[TaxTerms] = (),
 ) -> Draft:
-    """The bill of a whole period without a trial: usage, fees, and minimum or commitment, then `taxes`.
+    """The bill of a whole period without a trial: usage, fees, `promotions`, minimum or commitment, then `taxes`.
 
     `fee_quantities` are in place of the fees' own, by key; one-time fees are in the first period only. What is typed
     for the same rate is added up. Raises UsageFault for a dimension that the meter does not declare, and for a rate
@@ -74,6 +76,7 @@ def estimate(
         minimum=version.minimum,
         commitment=version.commitment,
         overage_factor=version.overage_factor,
+        promotions=tuple(promotions),
         taxes=tuple(taxes),
     )
     return draft(usages, terms)
@@ -85,6 +88,21 @@ def rate_for(priced: PricedVersion, item: ProductItem, dimensions: Mapping[str, 
         if all(dimensions.get(name, "") in texts for name, texts in rate.where.items()):
             return rate
     return None
+
+
+def promotions_like(invoice: Invoice, currency: str) -> tuple[PromotionTerms, ...]:
+    """What an invoice would get off if it were in that currency; an amount off is in one only."""
+    return promotions_of(
+        Invoice(
+            pk=invoice.pk,
+            customer_id=invoice.customer_id,
+            assignment=invoice.assignment,
+            period_start=invoice.period_start,
+            period_end=invoice.period_end,
+            time_zone=invoice.time_zone,
+            currency=currency,
+        )
+    )
 
 
 def invoice_lines(made: Draft, currency: str, *, tax_rates: Sequence[TaxRate] = ()) -> list[InvoiceLine]:

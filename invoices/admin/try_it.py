@@ -2,47 +2,47 @@
 the price by quantity of one product item as a picture."""
 
 import itertools
-import json
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, Decimal, localcontext
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.http import QueryDict
 
-from invoices.admin.price_picture import Picture, TypedQuantity, Version, pictures_of
-from invoices.computing import product_items
 from invoices.lines.explained import parts_of, rows_of
 from invoices.models import InvoiceLine
-from invoices.plan_estimates import TypedUsage, UsageFault, estimate, invoice_lines
-from invoices.pricing_of import priced_version
+from invoices.plan_estimates import TypedUsage, UsageFault, estimate, invoice_lines, rate_for
+from invoices.price_pictures import NamedRate, Picture, TypedQuantity, pictures_of
+from invoices.pricing_of import PricedVersion, priced_version
+from invoices.typed_usage import MOST_EVENTS, TypedPart, equal_events, typed_parts
 from pricing.explain import Row
-from pricing.models import Fee, Plan, PlanVersion, ProductItem
+from pricing.models import Fee, Plan, PlanVersion
 from pricing.money import format_money, format_quantity, total_of
 from pricing.rate_fields import RateError, read_number
-from pricing.rates import needs_events
 
 # Columns of quantities that are tried at once.
 MOST_TRIED = 6
-MOST_EVENTS = 10_000
-FINEST = Decimal("1E-15")
+# How the two are drawn, in the style sheet: the draft with a whole line, the active version with a dashed one.
+DRAFT, ACTIVE = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
-class Typed:
-    """A field of the form: the usage that one rate of either version prices, by one combination of its dimensions."""
-
-    name: str
-    item: ProductItem
-    part: str
-    dimensions: Mapping[str, str]
-    by_events: bool
+class Version:
+    version: PlanVersion
+    priced: PricedVersion
 
     @property
-    def label(self) -> str:
-        return f"{self.item} ({self.part})" if self.part else str(self.item)
+    def currency(self) -> str:
+        return self.version.currency
+
+    @property
+    def name(self) -> str:
+        return f"{'Draft' if self.version.is_draft else 'Active'} v{self.version.number}"
+
+    @property
+    def series(self) -> int:
+        return DRAFT if self.version.is_draft else ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Tried:
 class TryForm(forms.Form):
     """The query string: quantities for each rate, of fees, and which picture is shown."""
 
-    def __init__(self, data: QueryDict | None, *, typed: Sequence[Typed], fees: Sequence[Fee], once: bool) -> None:
+    def __init__(self, data: QueryDict | None, *, typed: Sequence[TypedPart], fees: Sequence[Fee], once: bool) -> None:
         super().__init__(data)
         self.typed, self.fees = typed, fees
         for one in typed:
@@ -111,14 +111,11 @@ class TryForm(forms.Form):
         numbers: list[Decimal] = self.cleaned_data.get(name) or []
         return numbers[min(column, len(numbers) - 1)] if numbers else None
 
-    def events(self, one: Typed, quantity: Decimal) -> tuple[Decimal, ...] | None:
+    def events(self, one: TypedPart, quantity: Decimal) -> tuple[Decimal, ...] | None:
         """As many events of one size as were asked for; the last takes what does not divide."""
         if not one.by_events:
             return None
-        count = self.cleaned_data.get(f"n{one.name}") or 1
-        with localcontext(prec=100):
-            each = (quantity / count).quantize(FINEST, ROUND_DOWN)
-            return (*[each] * (count - 1), quantity - each * (count - 1))
+        return equal_events(quantity, self.cleaned_data.get(f"n{one.name}") or 1)
 
 
 class NumbersField(forms.CharField):
@@ -162,7 +159,7 @@ class TryPanel:
 def try_panel(plan: Plan, query: QueryDict) -> TryPanel | None:
     """The panel; None for a plan without prices."""
     versions = _versions(plan)
-    typed = _typed(versions)
+    typed = typed_parts([version.priced for version in versions])
     fees = [fee for version in versions for fee in version.priced.fees]
     if not typed and not fees:
         return None
@@ -193,21 +190,6 @@ def _versions(plan: Plan) -> list[Version]:
     """The active version and the draft, those of them that there are."""
     found = plan.versions.filter(status__in=[PlanVersion.Status.ACTIVE, PlanVersion.Status.DRAFT]).order_by("number")
     return [Version(version, priced_version(version)) for version in found]
-
-
-def _typed(versions: Sequence[Version]) -> list[Typed]:
-    found: dict[str, Typed] = {}
-    for item in product_items():
-        rates = [rate for version in versions for rate in version.priced.rates.get(item.pk, ())]
-        divided = any(rate.where for rate in rates)
-        for rate in sorted(rates, key=lambda rate: not rate.where):
-            mark = f"-{zlib.crc32(json.dumps(rate.where, sort_keys=True).encode()):x}" if rate.where else ""
-            name = f"q{item.pk}{mark}"
-            words = ", ".join(f"{dimension}: {' or '.join(texts)}" for dimension, texts in rate.where.items())
-            by_events = needs_events(rate.rate) or (name in found and found[name].by_events)
-            dimensions = {dimension: texts[0] for dimension, texts in rate.where.items()}
-            found[name] = Typed(name, item, words or ("all the rest" if divided else ""), dimensions, by_events)
-    return list(found.values())
 
 
 def _tried(versions: Sequence[Version], form: TryForm, column: int) -> Tried:
@@ -260,7 +242,7 @@ def _quantity_words(line: InvoiceLine) -> str:
     return "" if line.quantity is None else f"{format_quantity(line.quantity)} {line.unit}".strip()
 
 
-def _pictures(versions: Sequence[Version], one: Typed, form: TryForm | None) -> list[Picture]:
+def _pictures(versions: Sequence[Version], one: TypedPart, form: TryForm | None) -> list[Picture]:
     quantities: list[Decimal] = (form.cleaned_data.get(one.name) or []) if form else []
     size = None
     if one.by_events:
@@ -271,4 +253,9 @@ def _pictures(versions: Sequence[Version], one: Typed, form: TryForm | None) -> 
         TypedQuantity(quantity, form.events(one, quantity) if form else None)
         for quantity in sorted(set(itertools.islice(quantities, MOST_TRIED)))
     ]
-    return pictures_of(versions, one.item, one.dimensions, asked=asked, event_size=size)
+    rates = [
+        NamedRate(version.name, version.series, rate.rate, version.currency)
+        for version in versions
+        if (rate := rate_for(version.priced, one.item, one.dimensions)) is not None
+    ]
+    return pictures_of(rates, one.item, asked=asked, event_size=size)

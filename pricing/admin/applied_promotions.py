@@ -14,8 +14,8 @@ from meters.models import Customer
 from meters.periods import local_date
 from meters.words import day_words
 from pricing.admin.form_page import change_url, date_input, form_page, list_crumb, posted, row_crumb
-from pricing.admin.promotion_words import limit_words, what_words
 from pricing.models import AppliedPromotion, Promotion
+from pricing.promotion_words import limit_words, what_words
 from pricing.promotions import apply_promotion, end_promotion
 
 

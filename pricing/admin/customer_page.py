@@ -17,8 +17,9 @@ from pricing.admin.assignment_log import log_rows
 from pricing.admin.assignment_page import can_change_plan
 from pricing.admin.assignments import state_chip, why
 from pricing.admin.form_page import change_url, form_page, list_crumb, posted, row_crumb
-from pricing.admin.promotion_words import applied_chip, limit_words, what_words
+from pricing.admin.promotion_words import applied_chip
 from pricing.models import AppliedPromotion, Assignment, BillingProfile, TaxRate
+from pricing.promotion_words import limit_words, what_words
 from pricing.taxes import set_billing_profile, tax_rates_of
 
 LOG_SHOWN = 10

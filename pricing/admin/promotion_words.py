@@ -1,37 +1,12 @@
-"""What a promotion takes off, in words."""
+"""Whether a promotion can be given, and whether a customer has it, as marks on staff pages."""
 
-from collections.abc import Sequence
 from datetime import date
 
 from django.utils.safestring import SafeString
 
 from meters.admin.base import chip
-from meters.aggregation import plain
 from meters.words import day_words
 from pricing.models import AppliedPromotion, Promotion
-from pricing.money import format_price
-
-
-def what_words(promotion: Promotion) -> str:
-    """ "20% off the whole invoice", "$10.00 off ApiCalls and Storage, in each period"."""
-    names = [str(item) for item in promotion.product_items.all()]
-    of_what = _listed(names) if names else "the whole invoice"
-    if promotion.percent is not None:
-        return f"{plain(promotion.percent)}% off {of_what}"
-    assert promotion.amount is not None
-    return f"{format_price(promotion.amount, promotion.currency)} off {of_what}, in each period"
-
-
-def limit_words(promotion: Promotion) -> str:
-    """ "the first 3 periods, at most $100.00"; empty without a limit."""
-    words = []
-    if promotion.periods == 1:
-        words.append("the first period")
-    elif promotion.periods:
-        words.append(f"the first {promotion.periods} periods")
-    if promotion.cap is not None:
-        words.append(f"at most {format_price(promotion.cap, promotion.currency)} in all")
-    return ", ".join(words)
 
 
 def offer_chip(promotion: Promotion, today: date) -> SafeString:
@@ -52,7 +27,3 @@ def applied_chip(applied: AppliedPromotion, today: date) -> SafeString:
     if applied.ends_on is not None and applied.ends_on <= today:
         return chip("Over", "quiet")
     return chip("Running", "good")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -14,8 +14,9 @@ from meters.admin.base import KeepsRows, ServiceAdmin, ServiceForm
 from meters.admin.fields import NumberField
 from pricing.admin.applied_promotions import apply_page, end_page
 from pricing.admin.order_column import InOrder
-from pricing.admin.promotion_words import applied_chip, limit_words, offer_chip, what_words
+from pricing.admin.promotion_words import applied_chip, offer_chip
 from pricing.models import Promotion, account_currency
+from pricing.promotion_words import limit_words, what_words
 from pricing.promotions import promotion_faults, save_promotion
 
 FIELDS = [

@@ -1,41 +1,29 @@
-"""The price of a product item by quantity, by versions beside each other: the picture, its table, and its cliffs."""
+"""The price of a product item by quantity, by rates beside each other: the picture, its table, and its cliffs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from itertools import groupby
 
-from invoices.plan_estimates import rate_for
-from invoices.pricing_of import PricedVersion
 from pricing.curve_chart import Asked, CurveChart, CurveRow, NamedCurve, curve_chart, curve_rows
 from pricing.curves import cliff_words, price_curve, telling_span
-from pricing.models import PlanVersion, ProductItem
+from pricing.models import ProductItem
 from pricing.money import format_money, format_quantity, minor_units
 from pricing.rates import Rate, charge, needs_events
 from pricing.steps import EXACT
 
-# How the two are drawn, in the style sheet: the draft with a whole line, the active version with a dashed one.
-DRAFT, ACTIVE = 1, 2
 TYPICAL_EVENTS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    version: PlanVersion
-    priced: PricedVersion
+class NamedRate:
+    """A rate and whose it is; `series` is its number in the style sheet, from 1."""
 
-    @property
-    def currency(self) -> str:
-        return self.version.currency
-
-    @property
-    def name(self) -> str:
-        return f"{'Draft' if self.version.is_draft else 'Active'} v{self.version.number}"
-
-    @property
-    def series(self) -> int:
-        return DRAFT if self.version.is_draft else ACTIVE
+    name: str
+    series: int
+    rate: Rate
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +48,25 @@ class Picture:
 
 
 def pictures_of(
-    versions: Sequence[Version],
+    rates: Sequence[NamedRate],
     item: ProductItem,
-    dimensions: Mapping[str, str],
     *,
-    asked: Sequence[TypedQuantity],
-    event_size: Decimal | None,
+    asked: Sequence[TypedQuantity] = (),
+    event_size: Decimal | None = None,
 ) -> list[Picture]:
-    """One picture for all versions in the same currency; none for versions that do not price the item.
+    """One picture for all rates of an item in the same currency.
 
     The lines of a rate that prices single events are for events of `event_size`, the dots for those that were typed.
     """
-    rates = [
-        (version, rate.rate) for version in versions if (rate := rate_for(version.priced, item, dimensions)) is not None
-    ]
-    up_to = _up_to([rate for _, rate in rates], asked, event_size)
+    up_to = _up_to([one.rate for one in rates], asked, event_size)
     return [
         _picture(currency, list(some), item, up_to, asked, event_size)
         for currency, some in groupby(sorted(rates, key=_currency), _currency)
     ]
 
 
-def _currency(priced: tuple[Version, Rate]) -> str:
-    return priced[0].currency
+def _currency(one: NamedRate) -> str:
+    return one.currency
 
 
 def _up_to(rates: Sequence[Rate], asked: Sequence[TypedQuantity], event_size: Decimal | None) -> Decimal:
@@ -95,21 +79,21 @@ def _up_to(rates: Sequence[Rate], asked: Sequence[TypedQuantity], event_size: De
 
 def _picture(
     currency: str,
-    rates: Sequence[tuple[Version, Rate]],
+    rates: Sequence[NamedRate],
     item: ProductItem,
     up_to: Decimal,
     asked: Sequence[TypedQuantity],
     event_size: Decimal | None,
 ) -> Picture:
-    sizes = [event_size if needs_events(rate) else None for _, rate in rates]
-    curves = [price_curve(rate, up_to, event_size=size) for (_, rate), size in zip(rates, sizes, strict=True)]
-    named = [NamedCurve(version.name, version.series, curve) for (version, _), curve in zip(rates, curves, strict=True)]
+    sizes = [event_size if needs_events(one.rate) else None for one in rates]
+    curves = [price_curve(one.rate, up_to, event_size=size) for one, size in zip(rates, sizes, strict=True)]
+    named = [NamedCurve(one.name, one.series, curve) for one, curve in zip(rates, curves, strict=True)]
     money = partial(format_money, currency=currency)
     marks = [
-        Asked(version.series, one.quantity, charge(rate, one.quantity, one.events).amount)
-        for (version, rate), curve in zip(rates, curves, strict=True)
+        Asked(priced.series, one.quantity, charge(priced.rate, one.quantity, one.events).amount)
+        for priced, curve in zip(rates, curves, strict=True)
         for one in asked
-        if one.quantity <= curve.up_to and (one.events is not None or not needs_events(rate))
+        if one.quantity <= curve.up_to and (one.events is not None or not needs_events(priced.rate))
     ]
     unit = item.meter.unit or "units"
     rows, more_rows = curve_rows(curves, money_words=money)
