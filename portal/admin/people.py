@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from meters.admin.base import instant
+from meters.admin.base import TabularInline, instant
 from portal.browser_sessions import end_sessions, this_session
 from portal.devices import device_words
 from portal.models import BrowserSession
@@ -18,7 +18,7 @@ from portal.models import BrowserSession
 admin.site.unregister(User)
 
 
-class SessionInline(admin.TabularInline[BrowserSession, User]):
+class SessionInline(TabularInline[BrowserSession, User]):
     """Who ticks "delete" signs that browser out."""
 
     model = BrowserSession
@@ -57,7 +57,7 @@ class SessionInline(admin.TabularInline[BrowserSession, User]):
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin[User]):
+class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
     inlines = [SessionInline]
     actions = ["end_all_sessions"]
 
