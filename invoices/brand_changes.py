@@ -18,6 +18,7 @@ from pricing.inputs import check_row, known
 
 TEXTS = ("name", "accent", "support_url", "legal_footer")
 LOGOS = ("logo", "dark_logo")
+LONGEST_FOOTER = 600
 CHANGED_MEANWHILE = (
     "{} has saved another brand since you opened this page. Look at what it is now, and change it again."
 )
@@ -64,7 +65,7 @@ def drafted(last: BrandVersion | None, changes: Mapping[str, Any]) -> BrandVersi
 def check_brand(row: BrandVersion) -> None:
     """Raises ValidationError by field, all faults at once."""
     faults: dict[str, list[Any]] = {}
-    checks = {"name": _check_name, "accent": _check_accent, "support_url": _check_link}
+    checks = {"name": _check_name, "accent": _check_accent, "support_url": _check_link, "legal_footer": _check_footer}
     for name, check in checks.items():
         try:
             check(getattr(row, name))
@@ -75,7 +76,7 @@ def check_brand(row: BrandVersion) -> None:
     try:
         check_row(row, but=["logo", "dark_logo", "saved_at", *faults])
     except ValidationError as error:
-        faults |= error.error_dict
+        faults = error.error_dict | faults
     if faults:
         raise ValidationError(faults)
 
@@ -111,6 +112,11 @@ def _check_link(url: str) -> None:
         raise ValidationError(words) from None
     if has_password:
         raise ValidationError(words)
+
+
+def _check_footer(text: str) -> None:
+    if len(text) > LONGEST_FOOTER:
+        raise ValidationError(f"This has {len(text)} characters, and at most {LONGEST_FOOTER} have room on papers.")
 
 
 def _text(text: str) -> str:

@@ -1,11 +1,12 @@
 """What a brand looks like before it is saved: words and pictures of a preview, an example mail, a paper."""
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.urls import reverse
 
 from invoices.brand_changes import check_brand
 from invoices.branding import Brand, brand_of
@@ -56,6 +57,7 @@ def example_mail(row: BrandVersion) -> str:
     preview = preview_brand(row)
     content, _ = preview_of(MailSetting.Kind.INVOICE_FINALIZED)
     setting = setting_of(MailSetting.Kind.INVOICE_FINALIZED)
+    content = replace(content, url=content.url or reverse("portal:overview"), url_text=content.url_text or "See it")
     return rendered(setting, content, preview.brand, logo_url=preview.logo)[2]
 
 

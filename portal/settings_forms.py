@@ -7,6 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from django import forms
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from meters.models import Customer
 from portal.models import Membership
@@ -105,9 +107,9 @@ def _places() -> list[tuple[str, list[tuple[str, str]]]]:
     ]
 
 
-def _mail_words(one: MailChoice) -> str:
-    said = f"{one.title}: {one.when[0].lower()}{one.when[1:]}"
-    return said if one.is_sent else f"{said} Not sent at present."
+def _mail_words(one: MailChoice) -> SafeString:
+    said = one.when if one.is_sent else f"{one.when} Not sent at present."
+    return format_html('<span><strong>{}</strong> <span class="soft">{}</span></span>', one.title, said)
 
 
 def _lines(text: str) -> str:

@@ -51,7 +51,7 @@ class BrandForm(forms.Form):
         label="Accent colour",
         max_length=30,
         required=False,
-        widget=forms.TextInput(attrs=PLAIN | {"class": "short-number"}),
+        widget=forms.TextInput(attrs=PLAIN | {"class": "brand-accent"}),
         help_text="Of links, buttons and marks: # and six digits from 0 to f. It is made darker or paler where light "
         "or dark pages need that to be readable. Empty: Tollmeter’s green.",
     )
