@@ -24,6 +24,7 @@ API = "/v1/"
 EVENTS = "/v1/events"
 # The pages among the API's addresses.
 API_PAGES = ("/v1/docs",)
+EMBEDS = "/embed/"
 
 
 def no_store(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -70,6 +71,15 @@ class _OfPages:
         return super().__call__(request)  # type: ignore[misc]
 
 
+class _OfPeople(_OfPages):
+    """In front of a middleware about whoever is signed in: lets pages in frames pass it by, too."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if request.path_info.startswith(EMBEDS):
+            return self.get_response(request)
+        return super().__call__(request)
+
+
 class StaticFiles(_OfPages, WhiteNoiseMiddleware):  # type: ignore[misc]
     pass
 
@@ -78,19 +88,19 @@ class ContentSecurityPolicy(_OfPages, CSPMiddleware):
     pass
 
 
-class Sessions(_OfPages, SessionMiddleware):
+class Sessions(_OfPeople, SessionMiddleware):
     pass
 
 
-class Csrf(_OfPages, CsrfViewMiddleware):
+class Csrf(_OfPeople, CsrfViewMiddleware):
     pass
 
 
-class Users(_OfPages, AuthenticationMiddleware):
+class Users(_OfPeople, AuthenticationMiddleware):
     pass
 
 
-class Messages(_OfPages, MessageMiddleware):
+class Messages(_OfPeople, MessageMiddleware):
     pass
 
 
