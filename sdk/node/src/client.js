@@ -2,6 +2,7 @@
 
 import { encode } from "./facts.js";
 import * as ends from "./ends.js";
+import { openPortal } from "./portal.js";
 import { holding } from "./waiting.js";
 import { Queue } from "./queue.js";
 import { Sender } from "./sender.js";
@@ -26,14 +27,17 @@ const DEFAULTS = {
 export class Tollmeter {
   #queue;
   #sender;
+  #server;
+  #timeoutSeconds;
   #closeSeconds;
   #closed = null;
 
   constructor(options = {}) {
     const chosen = withDefaults(options);
-    const server = new Server(chosen.apiKey, chosen.baseUrl);
+    this.#server = new Server(chosen.apiKey, chosen.baseUrl);
+    this.#timeoutSeconds = chosen.timeoutSeconds;
     this.#queue = new Queue(chosen);
-    this.#sender = new Sender(this.#queue, server, chosen);
+    this.#sender = new Sender(this.#queue, this.#server, chosen);
     this.#closeSeconds = chosen.closeSeconds;
     ends.remember(this);
   }
@@ -76,6 +80,11 @@ export class Tollmeter {
     const lost = await this.#sender.drain(seconds);
     ends.forget(this);
     return lost === 0;
+  }
+
+  // A link that opens the portal for the customer, once: make it when it is asked for, and redirect to its `url`.
+  portalSession(customer, options) {
+    return openPortal(this.#server, this.#timeoutSeconds, customer, options);
   }
 
   // For ends.js: the process has nothing left to do but this.

@@ -10,7 +10,8 @@ export class Server {
     if (!/^https?:\/\/./.test(base)) {
       throw new TypeError("Give a baseUrl such as https://billing.example, or set TOLLMETER_URL.");
     }
-    this.events = `${base.replace(/\/+$/, "")}/v1/events`;
+    this.api = `${base.replace(/\/+$/, "")}/v1`;
+    this.events = `${this.api}/events`;
     this.headers = {
       "Content-Type": "application/json",
       "User-Agent": `tollmeter-node/${version}`,

@@ -49,6 +49,31 @@ export interface Counters {
   queued: number;
 }
 
+export interface PortalSessionOptions {
+  /** Where "Back" in the portal leads; its origin is listed in the portal policy of your Tollmeter. */
+  returnUrl?: string;
+  /** Where it begins; the overview, if it is left out. */
+  page?: "overview" | "usage" | "invoices" | "plan" | "alerts";
+  /** The number of an invoice to begin with. */
+  invoice?: string;
+  /** How many seconds the session lasts: 3600. */
+  expiresIn?: number;
+  /** What the person may do: "read_only". With more you vouch for who it is. */
+  role?: "read_only" | "billing" | "owner";
+  /** What you call the person, for logs. */
+  member?: string;
+}
+
+/** A link that opens the portal for one customer, once, and when it and the session that comes of it end. */
+export interface PortalSession {
+  id: number;
+  url: string;
+  linkExpiresAt: Date;
+  expiresAt: Date;
+  /** All that the server answered. */
+  document: Record<string, unknown>;
+}
+
 /** A connection to a Tollmeter server, for a whole process: make one and keep it. */
 export class Tollmeter {
   constructor(options?: Options);
@@ -60,6 +85,8 @@ export class Tollmeter {
   /** As `meter()`, but where the queue is full it waits until there is room. */
   meterWhenRoom(customer: string, meter: string, value?: Value, more?: More): Promise<string>;
   meterWhenRoom(customer: string, values: Record<string, Value>, more?: More): Promise<string>;
+  /** A link that opens the portal for the customer, once: make it when it is asked for, and redirect to its `url`. */
+  portalSession(customer: string, options?: PortalSessionOptions): Promise<PortalSession>;
   /** Sends what waits, and resolves when it is answered; to false where so many seconds were not enough. */
   flush(seconds?: number): Promise<boolean>;
   /** Sends what waits and ends; resolves to false where facts were lost, as they could not be sent in so many seconds. */

@@ -24,8 +24,12 @@ tollmeter.meter("acme", { ApiCalls: 1, Records: 52n, Bytes: "0.50" }, { dimensio
 const waited: Promise<string> = tollmeter.meterWhenRoom("acme", { ApiCalls: 1 });
 const done: boolean = await tollmeter.flush(5);
 const { sent, queued }: Counters = tollmeter.counters;
+const { url, expiresAt } = await tollmeter.portalSession("acme", { returnUrl: "https://app.example/", page: "usage" });
+const text: [string, Date] = [url, expiresAt];
+// @ts-expect-error: there is no such page
+tollmeter.portalSession("acme", { page: "admin" });
 const closed: boolean = await tollmeter.close();
-console.log(waited, done, sent, queued, closed);
+console.log(text, waited, done, sent, queued, closed);
 
 // @ts-expect-error: a meter is missing
 tollmeter.meter("acme");

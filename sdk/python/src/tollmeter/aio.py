@@ -90,9 +90,12 @@ class AsyncTollmeter:
         *,
         return_url: str | None = None,
         page: str | None = None,
+        invoice: str | None = None,
         expires_in: int | None = None,
+        role: str | None = None,
+        member: str | None = None,
     ) -> reads.PortalSession:
-        body = reads.portal_session_body(return_url, page, expires_in)
+        body = reads.portal_session_body(return_url, page, invoice, expires_in, role, member)
         return reads.portal_session_of(await self.request("POST", reads.portal_session_path(customer), json=body))
 
     async def request(self, method: str, path: str, **options: Any) -> dict[str, Any]:

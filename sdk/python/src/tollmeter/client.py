@@ -215,10 +215,18 @@ class Tollmeter:
         *,
         return_url: str | None = None,
         page: str | None = None,
+        invoice: str | None = None,
         expires_in: int | None = None,
+        role: str | None = None,
+        member: str | None = None,
     ) -> reads.PortalSession:
-        """A link that signs the customer in to the portal, once; `expires_in` is in seconds."""
-        body = reads.portal_session_body(return_url, page, expires_in)
+        """A link that opens the portal for the customer, once: make it when it is asked for, and redirect there.
+
+        `page` is overview, usage, invoices, plan or alerts, `invoice` the number of one to begin with. `expires_in` is
+        how long the session lasts, in seconds. `role` is read_only, unless you vouch for more (billing, owner);
+        `member` is what you call the person, for logs. Raises Problem or Unreachable.
+        """
+        body = reads.portal_session_body(return_url, page, invoice, expires_in, role, member)
         return reads.portal_session_of(self.request("POST", reads.portal_session_path(customer), json=body))
 
     def request(self, method: str, path: str, **options: Any) -> dict[str, Any]:

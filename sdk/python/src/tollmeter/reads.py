@@ -76,10 +76,13 @@ class Invoice:
 
 @dataclass(frozen=True)
 class PortalSession:
-    """A link that signs one customer in, once."""
+    """A link that opens the portal for one customer, once: send the browser there. The link works until
+    `link_expires_at`, the session that comes of it until `expires_at`."""
 
+    id: int
     url: str
-    expires_at: datetime | None
+    link_expires_at: datetime
+    expires_at: datetime
     document: Document = field(repr=False)
 
 
@@ -182,14 +185,34 @@ def portal_session_path(customer: str) -> str:
     return f"/v1/customers/{quote(customer, safe='')}/portal-sessions"
 
 
-def portal_session_body(return_url: str | None, page: str | None, expires_in: int | None) -> dict[str, Any]:
-    given = {"return_url": return_url, "page": page, "expires_in": expires_in}
+def portal_session_body(
+    return_url: str | None,
+    page: str | None,
+    invoice: str | None,
+    expires_in: int | None,
+    role: str | None,
+    member: str | None,
+) -> dict[str, Any]:
+    """The body of `POST /v1/customers/{key}/portal-sessions`."""
+    given = {
+        "return_url": return_url,
+        "page": page,
+        "invoice": invoice,
+        "expires_in": expires_in,
+        "role": role,
+        "member": member,
+    }
     return {name: value for name, value in given.items() if value is not None}
 
 
 def portal_session_of(document: Document) -> PortalSession:
-    expires_at = document.get("expires_at")
-    return PortalSession(document["url"], parse_time(expires_at) if expires_at else None, document)
+    return PortalSession(
+        id=document["id"],
+        url=document["url"],
+        link_expires_at=parse_time(document["link_expires_at"]),
+        expires_at=parse_time(document["expires_at"]),
+        document=document,
+    )
 
 
 def parse_time(text: str) -> datetime:
