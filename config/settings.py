@@ -288,6 +288,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "statements", "description": "What a customer owes, and how it came about."},
         {"name": "alerts", "description": "Thresholds that are told of."},
         {"name": "alert-firings", "description": "When they were."},
+        {"name": "portal-sessions", "description": "Links into the portal, and who came by them."},
         {"name": "webhook-endpoints", "description": "Where events are sent."},
         {"name": "webhook-deliveries", "description": "What came of it."},
         {"name": "billing-policy", "description": "When invoices become final and due, and how they are numbered."},

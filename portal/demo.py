@@ -30,6 +30,7 @@ from meters.metering import save_meter
 from meters.models import Customer, Meter
 from meters.periods import local_midnight
 from portal.models import Membership
+from portal.policy import set_portal_policy
 from portal.roles import Role
 from pricing.assignments import assign, set_quantity
 from pricing.models import Assignment, AssignmentRule, Plan, ProductItem
@@ -49,6 +50,8 @@ SELLER = {
     "paper_footer": "Please pay to Example Bank, IBAN GB33 BUKB 2020 1555 5555 55, and name the number of the invoice.",
 }
 
+# Where links into the portal may lead back to: an app of the vendor's on this machine.
+RETURN_ORIGINS = ["https://app.example", "http://localhost:8100", "http://127.0.0.1:8100"]
 # Its logo was drawn for the demo: PNG files for light and for dark pages.
 LOGOS = Path(__file__).parent / "demo_logo"
 LOGO_FILES = {"logo": "light", "dark_logo": "dark"}
@@ -99,6 +102,7 @@ def fill(now: datetime) -> None:
     """Makes all of the demo, or nothing: a fill that is interrupted starts from the beginning."""
     partitions.ensure_accepted_span(now)
     set_billing_policy(changes=SELLER, now=now)
+    set_portal_policy(changes={"return_origins": RETURN_ORIGINS})
     make_brand(now)
     meters = make_meters()
     customers = [(demo, make_customer(demo, now)) for demo in CUSTOMERS]

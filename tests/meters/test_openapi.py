@@ -50,6 +50,7 @@ def test_it_is_valid_and_nothing_was_left_to_guessing(document: dict[str, Any]) 
         "invoices",
         "meters",
         "plans",
+        "portal-sessions",
         "product-items",
         "promotions",
         "statements",
