@@ -1,7 +1,7 @@
 """What a customer's invoice gets off, and its taxes."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from invoices.models import Correction, Invoice, InvoiceLine
 from invoices.pricing_of import priced_version
 from invoices.subjects import Subject, trial_ends
 from meters.periods import local_midnight
-from pricing.models import AppliedPromotion, Promotion
+from pricing.models import AppliedPromotion, Assignment, Promotion
 from pricing.money import total_of
 from pricing.steps import EXACT
 from pricing.taxes import tax_rates_of_all
@@ -141,8 +141,9 @@ def _place(invoice: Invoice) -> Place:
 
 def _earlier_charged(invoices: Sequence[Invoice], tried: Tried) -> dict[Place, list[Invoice]]:
     """For each invoice the earlier ones of its assignment that have a day after the trial: one in which nothing is
-    charged uses up no period of a promotion."""
-    assignments = {invoice.assignment_id: invoice.assignment for invoice in invoices}
+    charged uses up no period of a promotion. Where the customer came to it by a change of its own, those of the
+    assignment before as well, or a promotion would begin again with every change."""
+    chains, assignments = _own_chains({invoice.assignment_id: invoice.assignment for invoice in invoices})
     charged_from = trial_ends(list(assignments.values()))
     by_assignment: dict[int, list[Invoice]] = defaultdict(list)
     stored = Invoice.objects.filter(assignment__in=assignments, is_correction=False).exclude(status=Invoice.Status.VOID)
@@ -161,10 +162,28 @@ def _earlier_charged(invoices: Sequence[Invoice], tried: Tried) -> dict[Place, l
             by_assignment[one.assignment_id].append(one)
     return {
         _place(invoice): [
-            one for one in by_assignment[invoice.assignment_id] if one.period_start < invoice.period_start
+            one
+            for assignment in chains[invoice.assignment_id]
+            for one in by_assignment[assignment]
+            if one.period_start < invoice.period_start
         ]
         for invoice in invoices
     }
+
+
+def _own_chains(assignments: Mapping[int, Assignment]) -> tuple[dict[int, list[int]], dict[int, Assignment]]:
+    """By assignment, its id and those of what it goes on from by changes that its customer made; and all of these."""
+    chains, known = {pk: [pk] for pk in assignments}, dict(assignments)
+    ends = dict(assignments)
+    while True:
+        ends = {pk: one for pk, one in ends.items() if one.source == Assignment.Source.PORTAL and one.continues_id}
+        if not ends:
+            return chains, known
+        before = Assignment.objects.in_bulk({one.continues_id for one in ends.values()})
+        known |= before
+        ends = {pk: before[one.continues_id] for pk, one in ends.items() if one.continues_id is not None}
+        for pk, one in ends.items():
+            chains[pk].append(one.pk)
 
 
 def _is_one_of_the_first(applied: AppliedPromotion, earlier: Sequence[Invoice]) -> bool:

@@ -13,7 +13,7 @@ from pricing.models import ProductItem
 from pricing.plan_words import any_of
 from pricing.rates import needs_events
 
-# Of one picture, and of one page: each is some kilobytes.
+# Of one picture, and of all plans of a page: each is some kilobytes.
 MOST_CURVES = 6
 MOST_PICTURES = 6
 EVENT_SIZE = Decimal(100)
@@ -36,11 +36,11 @@ class PriceRow:
     picture: Picture | None
 
 
-def price_rows(priced: PricedVersion, *, with_pictures: bool = True) -> list[PriceRow]:
-    """In the order of the bill."""
+def price_rows(priced: PricedVersion, *, with_pictures: bool = True, room: int = MOST_PICTURES) -> list[PriceRow]:
+    """In the order of the bill; there is `room` for so many pictures."""
     items = [item for item in product_items() if item.pk in priced.rates]
     return [
-        _row(item, priced.rates[item.pk], priced.currency, with_pictures and number < MOST_PICTURES)
+        _row(item, priced.rates[item.pk], priced.currency, with_pictures and number < room)
         for number, item in enumerate(items)
     ]
 

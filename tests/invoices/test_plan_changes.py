@@ -14,11 +14,13 @@ from django.utils import timezone
 from invoices.models import Invoice, OutboxEvent
 from invoices.plan_changes import Change, change_own_plan, look_ahead, planned_changes, take_back_own_change
 from invoices.prepaid.credits import grant_credits, void_grant
+from invoices.webhooks.endpoints import create_endpoint
 from meters.models import Meter
 from pricing.assignments import assign, change_plan, end, set_quantity
 from pricing.models import Assignment, AssignmentLog, Plan
 from pricing.plans import activate, draft_version, retire, set_fee, set_rate, set_terms
 from pricing.private_plans import make_private
+from pricing.promotions import apply_promotion, save_promotion
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, run_sweep, send
 
 NOW = datetime(2026, 11, 18, 14, 2, tzinfo=UTC)
@@ -166,23 +168,36 @@ def test_the_ends_of_months_and_clock_changes(
 
 
 def test_webhooks_tell_of_it_as_of_a_change_by_staff(growth: Plan, scale: Plan) -> None:
-    from invoices.webhooks.endpoints import save_endpoint
-
-    save_endpoint(
-        changes={"url": "https://receiver.example/hooks", "event_types": ["assignment.created", "assignment.changed"]}
-    )
-    made = []
-    for key, change in (
-        ("one", lambda one: ask(one, scale)),
-        ("two", lambda one: change_plan(one, plan=scale, when="period_end")),
-    ):
+    create_endpoint(url="http://127.0.0.1:9/hook", allow_private=True)
+    told = []
+    for key in ("one", "two"):
         mine = put_on(make_customer(key), growth, date(2026, 10, 1))
-        first = OutboxEvent.objects.order_by("pk").last()
-        change(mine)
-        after = OutboxEvent.objects.filter(pk__gt=first.pk if first else 0).order_by("pk")
-        made.append([event.type for event in after])
-    assert made[0] == made[1]
-    assert made[0]
+        before = set(OutboxEvent.objects.values_list("pk", flat=True))
+        if key == "one":
+            ask(mine, scale)
+        else:
+            change_plan(mine, plan=scale, when="period_end")
+        after = OutboxEvent.objects.exclude(pk__in=before).order_by("pk")
+        told.append([(event.type, event.data["change"]) for event in after])
+    assert told[0] == told[1] == [("assignment.changed", "ended"), ("assignment.changed", "assigned")]
+
+
+def test_a_promotion_for_some_periods_does_not_begin_again(
+    mine: Assignment, scale: Plan, growth: Plan, clock: time_machine.Traveller
+) -> None:
+    promotion = save_promotion(changes={"key": "off", "name": "Off", "percent": 50, "periods": 2})
+    apply_promotion(customer=mine.customer, promotion=promotion, starts_on=date(2026, 11, 1))
+    december = ask(mine, scale)
+    clock.move_to(datetime(2026, 12, 18, tzinfo=UTC))
+    ask(december, growth, day=date(2027, 1, 1))
+    for month in (11, 12):
+        send("acme", "ApiCalls", 10_000, time=datetime(2026, month, 5, tzinfo=UTC))
+    clock.move_to(datetime(2027, 1, 18, tzinfo=UTC))
+    send("acme", "ApiCalls", 10_000, time=datetime(2027, 1, 5, tzinfo=UTC))
+    run_sweep()
+    run_sweep()
+    totals = Invoice.objects.order_by("period_start").values_list("total", flat=True)
+    assert list(totals) == [Decimal(0), Decimal("12.50"), Decimal(50), Decimal(25)]
 
 
 # --- Once ---

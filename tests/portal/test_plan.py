@@ -9,10 +9,11 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
+from invoices.models import Invoice
 from meters.models import Customer, Meter
 from portal.models import Membership
 from portal.roles import Role
-from pricing.assignments import assign, set_quantity
+from pricing.assignments import assign, change_plan, set_quantity
 from pricing.models import Plan
 from pricing.plans import activate, draft_version, retire, set_fee, set_rate, set_terms
 from pricing.private_plans import make_private
@@ -141,8 +142,6 @@ def test_a_retired_plan_and_a_private_one(owner: Client, acme: Customer, growth:
     activate(growth)
     private = make_private(growth, customer=acme)
     activate(private)
-    from pricing.assignments import change_plan
-
     change_plan(acme.assignments.get(), plan=private, when=date(2026, 11, 1))
     run_sweep()
     words = text(owner.get("/plan/"))
@@ -176,7 +175,7 @@ def test_many_items_do_not_make_a_heavy_page(owner: Client, acme: Customer) -> N
     rate = {"model": "volume", "tiers": [*tiers, {"up_to": None, "unit_price": "0.01"}]}
     put_on(acme, make_plan("Wide", {make_meter(f"Item{n}"): rate for n in range(12)}), date(2026, 11, 1))
     page = owner.get("/plan/")
-    assert page.content.decode().count('class="chart curve"') == 7  # of Growth, and six of the other
+    assert page.content.decode().count('class="chart curve"') == 6
     assert len(page.content) < 110_000
 
 
@@ -237,13 +236,11 @@ def test_taxes_and_promotions_are_in_the_answer(owner: Client, acme: Customer, c
     answer = owner.get("/plan/", {quantity_of(calls): "12300"}).context["answer"]
     assert answer.invoice.subtotal == Decimal(30)
     assert answer.invoice.total == Decimal("35.70")
-    assert [item.line.name for item in answer.lines.taxes] == ["VAT 19%"] or answer.lines.taxes
+    assert [item.line.amount for item in answer.lines.taxes] == [Decimal("5.70")]
 
 
 def test_it_is_what_a_bill_of_that_month_comes_to(owner: Client, acme: Customer, calls: Meter) -> None:
     asked = owner.get("/plan/", {quantity_of(calls): "12300"}).context["answer"].invoice.total
-    from invoices.models import Invoice
-
     assert asked == Invoice.objects.get(customer=acme, status=Invoice.Status.OPEN).total == Decimal(40)
 
 

@@ -57,8 +57,8 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 BODIES: dict[tuple[str, str], list[str]] = {
-    ("post", "/v1/plans"): ["key", "name", "description", "is_default", "follows_base"],
-    ("patch", "/v1/plans/Basic"): ["name", "description", "is_default", "follows_base", "key"],
+    ("post", "/v1/plans"): ["key", "name", "description", "is_default", "offer", "follows_base"],
+    ("patch", "/v1/plans/Basic"): ["name", "description", "is_default", "offer", "follows_base", "key"],
     ("post", "/v1/plans/Basic/activate"): ["moves_existing"],
     ("post", "/v1/plans/Pro/private-plans"): ["customer", "follows_base", "key"],
     ("patch", DRAFT): ["currency", "interval", "interval_count", "alignment", "trial_days", "minimum", "commitment"],
