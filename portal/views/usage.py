@@ -1,36 +1,51 @@
-"""Usage by day, and as a file."""
+"""Usage of a span of time, in units or money, and as a file."""
 
 import csv
+from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
-from meters.aggregation import plain
 from meters.charts import MOST_SERIES
-from meters.periods import Period, local_date
+from meters.periods import Period
 from meters.spreadsheet import cell
 from portal.access import PortalRequest, for_customer, visible_invoices, visible_meters, wants_fragment
-from portal.forms import UsageQuery, offered_months
-from portal.usage_report import UsageReport, usage_report
+from portal.usage_cost import cost_report
+from portal.usage_periods import Calendar
+from portal.usage_query import UsageQuery
+from portal.usage_report import NO_VALUE, usage_report
+from portal.usage_table import UsageReport
 
 # A file has room for every group; a page for the greatest.
 ALL_GROUPS = 10_000
+# Of invoices that are offered by their period; older ones are found by months and days.
+OFFERED_INVOICES = 24
 
 
 @require_safe
 @for_customer
 def usage(request: PortalRequest) -> HttpResponse:
     form = _query(request)
-    template = "portal/usage.html#results" if wants_fragment(request) else "portal/usage.html"
+    is_fragment = wants_fragment(request)
+    template = "portal/usage.html#results" if is_fragment else "portal/usage.html"
     if not form.meters:
         return render(request, "portal/usage_empty.html")
     if not form.is_valid():
         return render(request, template, {"form": form}, status=422)
-    context = {"form": form, "report": _report(request, form), "query": urlencode(form.cleaned_data)}
-    return render(request, template, context)
+    address = f"{reverse('portal:usage')}?{form.address()}"
+    context = {**_context(form, _report(request, form)), "now": timezone.now(), "address": address}
+    if is_fragment and request.htmx.target == "usage-figures":
+        return render(request, "portal/usage.html#figures", context)
+    # Who went on by a link inside goes on from the heading of what came; who chose in the form stays in it.
+    context["moves_focus"] = is_fragment and (request.htmx.trigger or "").startswith("to-")
+    response = render(request, template, context)
+    if is_fragment:
+        response["HX-Push-Url"] = address
+    return response
 
 
 @require_safe
@@ -41,38 +56,63 @@ def usage_csv(request: PortalRequest) -> HttpResponse:
     if not form.is_valid():
         return HttpResponse(form.errors.as_text(), status=422, content_type="text/plain; charset=utf-8")
     report = _report(request, form, most=ALL_GROUPS)
-    name = f"usage-{report.meter.key}-{local_date(report.period.start, report.zone):%Y-%m}.csv"
+    name = f"usage-{report.meter.key}-{'cost-' if report.is_cost else ''}{form.span.file_name}.csv"
     response = HttpResponse(
         content_type="text/csv; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="{name}"'}
     )
     writer = csv.writer(response)
-    unit = f" ({report.meter.unit})" if report.meter.unit else ""
-    writer.writerow(["day", *(cell(column.name) for column in report.groups), cell(f"{report.meter}{unit}")])
-    for day, values, total in report.rows:
-        writer.writerow([day.isoformat(), *(plain(value) for _, value in values), plain(total)])
-    writer.writerow(["total", *(plain(column.total) for column in report.groups), plain(report.total.total)])
+    heads = [*(column.name for column in report.groups), report.file_figure_name]
+    heads += [report.compared.name] if report.compared else []
+    writer.writerow([report.span.cut, *map(cell, heads)])
+    for row in report.rows:
+        writer.writerow([row.stamp, *(one.exact for one in row.cells)])
+    writer.writerow(["total", *(one.exact for one in report.totals)])
     return response
 
 
 def _query(request: PortalRequest) -> UsageQuery:
-    zone = request.customer.zone
-    bounds = visible_invoices(request.customer).order_by("period_start").values_list("period_start", "period_end")
-    invoiced = [Period(start, end) for start, end in bounds]
+    now = timezone.now()
+    begun = visible_invoices(request.customer).filter(period_start__lte=now, is_correction=False)
+    bounds = begun.exclude(status="void").values_list("period_start", "period_end")
+    billed = [Period(start, end) for start, end in bounds.order_by("-period_start", "id")[:OFFERED_INVOICES]]
     return UsageQuery(
         request.GET.dict(),
-        months=offered_months(invoiced, now=timezone.now(), zone=zone),
+        calendar=Calendar(billed, now=now, zone=request.customer.zone),
         meters=visible_meters(request.customer),
-        zone=zone,
     )
 
 
 def _report(request: PortalRequest, form: UsageQuery, most: int = MOST_SERIES) -> UsageReport:
-    return usage_report(
-        request.customer,
-        form.chosen_meter,
-        form.chosen_month,
-        zone=request.customer.zone,
-        group=form.cleaned_data["group"],
-        now=timezone.now(),
-        most=most,
-    )
+    report_of = cost_report if form.is_cost else usage_report
+    return report_of(request.customer, form.question(most), now=form.calendar.now)
+
+
+def _context(form: UsageQuery, report: UsageReport) -> dict[str, Any]:
+    before, after = form.calendar.before(form.span), form.calendar.after(form.span)
+    return {
+        "form": form,
+        "report": report,
+        "query": form.address(),
+        "events": f"{reverse('portal:usage-events')}?{_of_events(form)}",
+        "before": (before.words, form.address(span=before)) if before else None,
+        "after": (after.words, form.address(span=after)) if after else None,
+        "chips": [
+            (name, text or NO_VALUE, form.address(filters={k: v for k, v in form.filters.items() if k != name}))
+            for name, text in form.filters.items()
+        ],
+        "heads": [
+            (column.name, _only(form, column.text) if column.text is not None else "") for column in report.groups
+        ],
+    }
+
+
+def _only(form: UsageQuery, text: str) -> str:
+    """The same of one group alone."""
+    return form.address(filters={**form.filters, form.chosen_group: text}, group="")
+
+
+def _of_events(form: UsageQuery) -> str:
+    """The event log of the same meter, time and groups."""
+    span, named = form.span, {f"filter[{name}]": text for name, text in form.filters.items()}
+    days = {"from": span.first.isoformat(), "to": span.last.isoformat()}
+    return urlencode({"meter": form.cleaned_data["meter"], **days, **named})
