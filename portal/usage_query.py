@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -9,8 +10,9 @@ from django.core.exceptions import ValidationError
 from django.utils.http import urlencode
 
 from meters.charts import MOST_SERIES
-from meters.models import Meter
-from meters.periods import local_date, read_day
+from meters.models import Customer, Meter
+from meters.periods import Period, local_date, read_day
+from portal.access import visible_invoices, visible_meters
 from portal.usage_periods import FIRST_YEAR, MOST_DAYS, RANGE, Calendar, Span
 from portal.usage_report import Question
 
@@ -21,6 +23,8 @@ EACH = {"hour": "Hourly", "day": "Daily", "month": "Monthly"}
 LAST_YEAR = 2200
 # As in the API: filter[source]=crm.
 FILTER = re.compile(r"filter\[(.+)\]", re.DOTALL)
+# Of invoices that are offered by their period; older ones are found by months and days.
+OFFERED_INVOICES = 24
 NO_DAY = "Write the day as 2026-12-31."
 
 
@@ -165,3 +169,12 @@ class UsageQuery(forms.Form):
 
 class _DayInput(forms.DateInput):
     input_type = "date"
+
+
+def usage_query_of(customer: Customer, asked: Mapping[str, Any], *, now: datetime) -> UsageQuery:
+    """What a customer is asked about, with the periods and meters that it can choose from."""
+    begun = visible_invoices(customer).filter(period_start__lte=now, is_correction=False)
+    bounds = begun.exclude(status="void").values_list("period_start", "period_end")
+    billed = [Period(start, end) for start, end in bounds.order_by("-period_start", "id")[:OFFERED_INVOICES]]
+    calendar = Calendar(billed, now=now, zone=customer.zone)
+    return UsageQuery(asked, calendar=calendar, meters=visible_meters(customer))

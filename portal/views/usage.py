@@ -11,19 +11,15 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from meters.charts import MOST_SERIES
-from meters.periods import Period
 from meters.spreadsheet import cell
-from portal.access import PortalRequest, for_customer, visible_invoices, visible_meters, wants_fragment
+from portal.access import PortalRequest, for_customer, wants_fragment
 from portal.usage_cost import cost_report
-from portal.usage_periods import Calendar
-from portal.usage_query import UsageQuery
+from portal.usage_query import UsageQuery, usage_query_of
 from portal.usage_report import NO_VALUE, usage_report
 from portal.usage_table import UsageReport
 
 # A file has room for every group; a page for the greatest.
 ALL_GROUPS = 10_000
-# Of invoices that are offered by their period; older ones are found by months and days.
-OFFERED_INVOICES = 24
 
 
 @require_safe
@@ -71,15 +67,7 @@ def usage_csv(request: PortalRequest) -> HttpResponse:
 
 
 def _query(request: PortalRequest) -> UsageQuery:
-    now = timezone.now()
-    begun = visible_invoices(request.customer).filter(period_start__lte=now, is_correction=False)
-    bounds = begun.exclude(status="void").values_list("period_start", "period_end")
-    billed = [Period(start, end) for start, end in bounds.order_by("-period_start", "id")[:OFFERED_INVOICES]]
-    return UsageQuery(
-        request.GET.dict(),
-        calendar=Calendar(billed, now=now, zone=request.customer.zone),
-        meters=visible_meters(request.customer),
-    )
+    return usage_query_of(request.customer, request.GET.dict(), now=timezone.now())
 
 
 def _report(request: PortalRequest, form: UsageQuery, most: int = MOST_SERIES) -> UsageReport:
