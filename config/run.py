@@ -28,6 +28,9 @@ from config.servers import ServerFailed, port_is_free
 from config.services import BASE_DIR, Services, data_dir
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# The pretend vendor's app listens so far behind the web server, or a little further: the next port is what a second
+# installation takes.
+BEHIND, NEAR = 100, 20
 
 
 class Failed(Exception):
@@ -40,10 +43,10 @@ def say(line: str) -> None:
         print(line, flush=True)
 
 
-def wanted_port() -> int:
-    text = os.environ.get("PORT") or "8000"
+def wanted_port(name: str = "PORT", default: str = "8000") -> int:
+    text = os.environ.get(name) or default
     if not text.isdigit() or not 0 < int(text) < 65536:
-        raise Failed(f"PORT must be a number from 1 to 65535, not {text!r}.")
+        raise Failed(f"{name} must be a number from 1 to 65535, not {text!r}.")
     return int(text)
 
 
@@ -51,6 +54,23 @@ def check_port(port: int) -> None:
     if not port_is_free(port):
         other = port + 1 if port < 65535 else 8000
         raise Failed(f"Port {port} is taken (or may not be used). Choose another one:  PORT={other} make run")
+
+
+def vendor_port(port: int) -> int:
+    """Where the pretend vendor's app listens: VENDOR_PORT, or what is free BEHIND `port`. A page that nobody asked for
+    keeps nobody from starting."""
+    if os.environ.get("VENDOR_PORT"):
+        wanted = wanted_port("VENDOR_PORT")
+        if wanted == port:
+            raise Failed(f"PORT and VENDOR_PORT are both {port}: the vendor's app needs a port of its own.")
+        if not port_is_free(wanted):
+            raise Failed(f"Port {wanted}, of VENDOR_PORT, is taken (or may not be used). Choose another one.")
+        return wanted
+    first = port + BEHIND if port + BEHIND + NEAR < 65536 else port - BEHIND - NEAR
+    free = next((one for one in range(first, first + NEAR) if port_is_free(one)), None)
+    if free is None:
+        raise Failed(f"No port from {first} to {first + NEAR - 1} is free. Choose one:  VENDOR_PORT=... make run")
+    return free
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:
@@ -166,22 +186,23 @@ def answers(url: str) -> bool:
         return False
 
 
-def process_environment(port: int) -> dict[str, str]:
+def process_environment(port: int, vendor: int) -> dict[str, str]:
     programs = str(Path(sys.executable).parent)
     return os.environ | {
         "PATH": programs + os.pathsep + os.environ.get("PATH", ""),
         "PORT": str(port),
+        "VENDOR_PORT": str(vendor),
         "PYTHONUNBUFFERED": "1",
         # In a container one is root; the worker need not say so at each start.
         "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore:You're running the worker:Warning"),
     }
 
 
-def prepare(services: Services, port: int) -> tuple[dict[str, str], str]:
+def prepare(services: Services, port: int, vendor: int) -> tuple[dict[str, str], str]:
     """Everything before the processes start: returns their environment, and the demo's sign-ins to print."""
     # `manage.py` in another terminal is told as well.
     os.environ["DEMO"] = "1"
-    environment = process_environment(port) | services.start()
+    environment = process_environment(port, vendor) | services.start()
     return environment, manage(environment, "demo").rstrip()
 
 
@@ -231,8 +252,9 @@ def run() -> int:
         say("Starting Tollmeter")
         services.claim()
         check_port(port)
+        vendor = vendor_port(port)
         say(f"  Data in {services.folder}")
-        environment, sign_ins = prepare(services, port)
+        environment, sign_ins = prepare(services, port, vendor)
         url = f"http://localhost:{port}"
         summary = f"Tollmeter runs at {url}/\n\n{sign_ins}\n\nCtrl-C stops everything."
         failed = supervise(services, environment, summary)

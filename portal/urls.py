@@ -1,5 +1,5 @@
 from django.contrib.auth.views import LogoutView
-from django.urls import path
+from django.urls import include, path
 
 from portal.views import (
     account,
@@ -77,6 +77,7 @@ urlpatterns = [
     path("account/sessions/end-others/", account.end_others, name="account-sessions-end"),
     path("account/sessions/<str:session_id>/end/", account.end_one, name="account-session-end"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
+    path("embed/", include("portal.embed_urls")),
     path("enter/<str:token>/", links.enter, name="enter"),
     path("leave/", links.leave, name="leave"),
     path("api-access/", api_access.key_list, name="api-access"),

@@ -51,6 +51,12 @@ class Command(BaseCommand):
             path.write_text(text)
         return path.read_text().strip()
 
+    def _vendor_app(self) -> str:
+        """`make run` starts it; without it there is none. By a number, so that no cookie of the portal reaches it."""
+        if not (port := os.environ.get("VENDOR_PORT")):
+            return ""
+        return f"  A pretend app of a vendor, with pieces of the portal in it  http://127.0.0.1:{port}/\n\n"
+
     def _sign_ins(self, address: str, key: str) -> str:
         people = "\n".join(f"    {customer.person:<26}{customer.name}" for customer in demo.CUSTOMERS)
         event = '{"customer": "acme", "meter": "ApiCalls", "value": 1000}'
@@ -58,6 +64,7 @@ class Command(BaseCommand):
             f"  Portal  {address}/\n{people}\n"
             f"  Admin   {address}/admin/\n    {demo.STAFF}\n"
             f"  Password of all of them:  {demo.PASSWORD}\n\n"
+            f"{self._vendor_app()}"
             f"  Send an event, and watch the bill of Acme Retail follow:\n"
             f"    curl {address}/v1/events -H 'X-API-KEY: {key}' -d '{event}'"
         )
