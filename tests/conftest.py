@@ -9,12 +9,14 @@ import pytest
 import redis
 from django.conf import settings
 from django.db import connection
+from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from invoices import branding, pricing_of
 from meters import catalogue, keys, partitions, rate_limit
 from meters.keys import create_api_key
 from portal import policy
+from tests.kept import hold_for
 from tests.scenarios.live import Live
 
 # On a busy machine an example may take long, and is no worse for that.
@@ -31,6 +33,17 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     if isinstance(val, set):
         return str(sorted(val))
     return str(val) if isinstance(val, dict) else None
+
+
+@pytest.fixture
+def _kept_rows(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    with django_db_blocker.unblock():
+        hold_for(request.node)
+
+
+@pytest.fixture
+def _django_db_helper(_kept_rows: None, _django_db_helper: None) -> None:
+    """What is kept is there before the transaction of the test begins."""
 
 
 @pytest.fixture(autouse=True)

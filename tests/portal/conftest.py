@@ -14,6 +14,7 @@ from meters.models import Customer, Meter
 from portal.models import Membership
 from pricing.models import Plan
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, run_sweep, send
+from tests.kept import kept
 
 NOW = datetime(2026, 11, 18, 14, 2, tzinfo=UTC)
 
@@ -27,16 +28,19 @@ def clock() -> Iterator[time_machine.Traveller]:
 
 
 @pytest.fixture
+@kept(at=NOW)
 def calls(db: None, clock: object) -> Meter:
     return make_meter("ApiCalls", name="API calls")
 
 
 @pytest.fixture
+@kept(at=NOW)
 def growth(calls: Meter) -> Plan:
     return make_plan("Growth", {calls: STORY_RATE})
 
 
 @pytest.fixture
+@kept(at=NOW)
 def acme(growth: Plan) -> Customer:
     """12,300 calls in November, 6,000 in October."""
     customer = make_customer("acme", name="Acme Corp")
@@ -50,6 +54,7 @@ def acme(growth: Plan) -> Customer:
 
 
 @pytest.fixture
+@kept(at=NOW)
 def globex(growth: Plan) -> Customer:
     customer = make_customer("globex", name="Globex")
     put_on(customer, growth, date(2026, 11, 1))
