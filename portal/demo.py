@@ -88,8 +88,8 @@ CUSTOMERS = (
 
 # Whom Anna of Acme Retail shares the portal with.
 COLLEAGUES = (
-    ("ben@acme.example", "Ben", Role.BILLING),
-    ("rita@acme.example", "Rita", Role.READ_ONLY),
+    ("ben@acme.example", Role.BILLING),
+    ("rita@acme.example", Role.READ_ONLY),
 )
 
 
@@ -311,10 +311,11 @@ def make_people() -> None:
     User.objects.create_superuser(STAFF, "staff@awesomeintegration.example", PASSWORD)
     for demo in CUSTOMERS:
         make_member(demo.person, demo.key, Role.OWNER)
-    for address, name, role in COLLEAGUES:
-        make_member(address, "acme", role, name)
+    for address, role in COLLEAGUES:
+        make_member(address, "acme", role)
 
 
-def make_member(address: str, key: str, role: Role, name: str = "") -> None:
+def make_member(address: str, key: str, role: Role) -> None:
+    name = address.partition("@")[0].capitalize()
     user = User.objects.create_user(address, address, PASSWORD, first_name=name)
     Membership.objects.create(user=user, customer=Customer.objects.get(key=key), role=role)

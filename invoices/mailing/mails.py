@@ -20,7 +20,7 @@ from invoices.branding import Brand, brand
 from invoices.mailing.attachments import attachments_of
 from invoices.mailing.contents import MailContent, page_url
 from invoices.mailing.mails_sql import MAILING
-from invoices.mailing.private_links import text_and_html
+from invoices.mailing.private_links import Over, text_and_html
 from invoices.mailing.recipients import distinct
 from invoices.models import Mail, MailSetting
 from meters.statements import execute
@@ -172,7 +172,7 @@ def _send_next(backend: BaseEmailBackend, now: datetime, alone: bool) -> bool | 
         mail.next_try_at = None if _is_final(error) else _next_try(mail, now)
         mail.status = Status.WAITING if mail.next_try_at else Status.FAILED
         logger.warning("mail %s was not sent: %s", mail.pk, mail.error)
-        goes_on = isinstance(error, SMTPRecipientsRefused | SMTPResponseException)
+        goes_on = isinstance(error, SMTPRecipientsRefused | SMTPResponseException | Over)
     else:
         mail.status, mail.sent_at, mail.next_try_at, mail.error = Status.SENT, now, None, ""
     mail.save(update_fields=["attempts", "error", "next_try_at", "status", "sent_at"])
