@@ -14,10 +14,10 @@ LIVES = {
     "": ("Never", None),
 }
 OVERLAPS = {
-    "24": ("24 hours more", timedelta(hours=24)),
+    "0": ("No longer: it ends now", timedelta(0)),
     "1": ("An hour more", timedelta(hours=1)),
+    "24": ("24 hours more", timedelta(hours=24)),
     "168": ("7 days more", 7 * DAY),
-    "0": ("Not at all: it ends now", timedelta(0)),
 }
 
 

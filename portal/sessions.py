@@ -24,6 +24,8 @@ from pricing.inputs import check_row
 LINK_LIFE = timedelta(minutes=5)
 LIFE = timedelta(hours=1)
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(hours=12)
+# So long staff can see who came by a link.
+KEPT = timedelta(days=365)
 
 
 class LinkRefused(Exception):
@@ -58,7 +60,7 @@ def create_portal_session(
     """A session that waits for its link to be used, and what stands in the link, which is told now and never again.
 
     `invoice` is the number of one of the customer's, to begin with. The session ends `life` from now, whenever its link
-    is used. Raises ValidationError by field.
+    is used. Raises ValidationError by field. Forgets the customer's sessions that ended a year ago.
     """
     faults: dict[str, str] = {}
     if return_url and (fault := _fault_of(return_url)):
@@ -87,6 +89,7 @@ def create_portal_session(
         expires_at=now + life,
     )
     check_row(session)
+    PortalSession.objects.filter(customer=customer, expires_at__lt=now - KEPT).delete()
     session.save(force_insert=True)
     return session, text
 

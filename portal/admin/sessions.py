@@ -24,21 +24,9 @@ STATES = {
 
 @admin.register(PortalSession)
 class PortalSessionAdmin(ReadOnly, ModelAdmin[PortalSession]):
-    list_display = [
-        "id",
-        "customer",
-        "member",
-        "role",
-        "state",
-        "made",
-        "api_key",
-        "used",
-        "used_from",
-        "seen",
-        "until",
-    ]
+    list_display = ["customer", "member", "role", "state", "used", "used_from", "until"]
     list_filter = ["role"]
-    list_select_related = ["customer", "api_key"]
+    list_select_related = ["customer"]
     search_fields = ["customer__key", "customer__name", "member"]
     show_full_result_count = False
     fields = ["customer", "member", "role", "state", "page", "invoice", "return_url", "api_key", "made", "used"]

@@ -193,7 +193,7 @@ class TestSession:
     def test_the_bar_leads_back(self, corp: Customer) -> None:
         client, _ = come_by_link(corp)
         page = text_of(client.get("/"))
-        assert f'<a class="way-back" href="{APP}/account?tab=2">' in page
+        assert f'<a class="wide" href="{APP}/account?tab=2">Back to AwesomeIntegration</a>' in page
         assert "Sign out" not in page
 
     def test_what_could_be_markup_is_text(self, corp: Customer) -> None:

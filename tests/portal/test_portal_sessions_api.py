@@ -96,6 +96,19 @@ class TestAsking:
         settings.PUBLIC_URL = "https://billing.example"
         assert make(api("write"), {}).json()["url"].startswith("https://billing.example/enter/")
 
+    def test_those_of_a_year_ago_are_forgotten(
+        self, api: Api, customer: Customer, globex: Customer, clock: Any
+    ) -> None:
+        for one in (customer, globex):
+            _session(one)
+        clock.move_to(NOW + timedelta(days=365))
+        make(api("write"), {})
+        assert PortalSession.objects.count() == 3
+        clock.move_to(NOW + timedelta(days=366))
+        make(api("write"), {})
+        assert PortalSession.objects.filter(customer=customer).count() == 2
+        assert PortalSession.objects.filter(customer=globex).count() == 1
+
     def test_sent_again_with_a_key_it_is_the_same_link(self, api: Api, customer: Customer) -> None:
         client = api("write")
         told = [
