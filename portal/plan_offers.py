@@ -6,12 +6,12 @@ from datetime import date, datetime
 
 from invoices.backtests.other_plans import Compared, LastPeriod, last_period_by
 from invoices.plan_changes import can_leave
-from invoices.pricing_of import priced_version
+from invoices.pricing_of import PricedVersion, priced_version
 from meters.periods import Period
 from portal.plan_calculator import Calculable
 from portal.plan_page import FeeRow, OnPlan, amounts_at_least, billed_words, fee_row
 from portal.plan_prices import PriceRow, price_rows
-from pricing.fee_quantities import quantities_on
+from pricing.fee_quantities import FeeQuantity, quantities_on
 from pricing.models import Plan, PlanVersion
 from pricing.money import format_money
 
@@ -52,7 +52,7 @@ def offers(mine: Sequence[OnPlan], offered: Sequence[Plan]) -> list[Offer]:
                 plan=plan,
                 version=version,
                 prices=price_rows(priced, with_pictures=False),
-                fees=[fee_row(one, version.currency) for one in quantities_on(priced.fees, (), date.min)],
+                fees=[fee_row(one, version.currency) for one in _fees_like_mine(priced, mine)],
                 changeable=[one for one in mine if _may_leave(one)] if plan.offer == Plan.Offer.SELF_SERVICE else (),
                 is_other_currency=bool(currencies) and version.currency not in currencies,
             )
@@ -71,25 +71,31 @@ def active_versions(plans: Sequence[Plan]) -> dict[int, PlanVersion]:
 
 def calculable(mine: Sequence[OnPlan], offered: Sequence[Plan]) -> list[Calculable]:
     """What the calculator can be asked for: the plans that the customer is on, then those that are offered."""
-    found = [
-        Calculable(
-            key=one.plan.key,
-            name=one.plan.public_name,
-            priced=priced_version(one.version),
-            fees=one.quantities,
-            running=one.running,
-        )
-        for one in mine
-    ]
-    names = {one.key for one in found}
-    versions = active_versions([plan for plan in offered if plan.key not in names])
+    found: list[Calculable] = []
+    keys: set[str] = set()
+    for one in mine:
+        # Somebody may be on a plan now and be put on it again later.
+        if one.plan.key not in keys:
+            priced = priced_version(one.version)
+            found.append(Calculable(one.plan.key, one.plan.public_name, priced, one.quantities, one.running))
+            keys.add(one.plan.key)
+    versions = active_versions([plan for plan in offered if plan.key not in keys])
     # What the customer has off is off its bills on another plan, too.
     running = next((one.running for one in mine if one.running), None)
     for version in versions.values():
         priced = priced_version(version)
-        fees = quantities_on(priced.fees, mine[0].assignment.quantities.all() if mine else (), date.max)
-        found.append(Calculable(version.plan.key, version.plan.public_name, priced, fees, running))
+        plan = version.plan
+        found.append(Calculable(plan.key, plan.public_name, priced, _fees_like_mine(priced, mine), running))
     return found
+
+
+def _fees_like_mine(priced: PricedVersion, mine: Sequence[OnPlan]) -> list[FeeQuantity]:
+    """With the quantities that the customer has of the same fees now."""
+    own = {one.fee.key: one for plan in mine for one in plan.quantities if one.is_own}
+    return [
+        FeeQuantity(one.fee, own[one.fee.key].quantity, is_own=True, later=()) if one.fee.key in own else one
+        for one in quantities_on(priced.fees, (), date.min)
+    ]
 
 
 # --- What the last period would have cost ---

@@ -15,7 +15,7 @@ from invoices.subjects import trial_ends
 from meters.models import Customer
 from meters.periods import Period, local_date
 from meters.words import every_words
-from portal.plan_prices import MOST_PICTURES, PriceRow, price_rows
+from portal.plan_prices import ROOM, PriceRow, price_rows
 from pricing.differences import Difference, differences
 from pricing.fee_quantities import FeeQuantity, quantities_on
 from pricing.models import AppliedPromotion, Assignment, AssignmentQuantity, Fee, Plan, PlanVersion, TaxRate
@@ -127,7 +127,7 @@ def plans_of(customer: Customer, *, now: datetime, with_pictures: bool = True) -
     trials = trial_ends(shown) if shown else {}
     invoices = _running_invoices(shown, now)
     promotions = dict(zip(invoices, applied_to(list(invoices.values())), strict=True)) if invoices else {}
-    found, room = [], MOST_PICTURES
+    found, room = [], ROOM
     for one in shown:
         running = _period_of(one, invoices.get(one.pk), now)
         if running is None:
@@ -135,7 +135,7 @@ def plans_of(customer: Customer, *, now: datetime, with_pictures: bool = True) -
         period, version = running
         trial = trials[one.pk]
         prices = price_rows(priced_version(version), with_pictures=with_pictures, room=room)
-        room -= sum(row.picture is not None for row in prices)
+        room -= sum(row.weight for row in prices)
         found.append(
             OnPlan(
                 assignment=one,

@@ -1,7 +1,7 @@
 """What each thing costs: in words, and as the price by quantity."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from invoices.computing import product_items
@@ -13,9 +13,10 @@ from pricing.models import ProductItem
 from pricing.plan_words import any_of
 from pricing.rates import needs_events
 
-# Of one picture, and of all plans of a page: each is some kilobytes.
+# Of one picture.
 MOST_CURVES = 6
-MOST_PICTURES = 6
+# For the pictures of a page, in characters: one of many steps takes some thousands.
+ROOM = 30_000
 EVENT_SIZE = Decimal(100)
 
 
@@ -29,20 +30,33 @@ class PricePart:
 
 @dataclass(frozen=True, slots=True)
 class PriceRow:
-    """What a product item costs; `picture` is left out where there are too many."""
+    """What a product item costs; `picture` is left out where there is no room."""
 
     item: ProductItem
     parts: Sequence[PricePart]
     picture: Picture | None
 
+    @property
+    def weight(self) -> int:
+        """About how many characters its picture takes."""
+        if self.picture is None:
+            return 0
+        lines = sum(len(one.lines) + len(one.jumps) for one in self.picture.chart.drawn)
+        return 3000 + lines + 150 * len(self.picture.rows) * len(self.picture.names)
 
-def price_rows(priced: PricedVersion, *, with_pictures: bool = True, room: int = MOST_PICTURES) -> list[PriceRow]:
-    """In the order of the bill; there is `room` for so many pictures."""
-    items = [item for item in product_items() if item.pk in priced.rates]
-    return [
-        _row(item, priced.rates[item.pk], priced.currency, with_pictures and number < room)
-        for number, item in enumerate(items)
-    ]
+
+def price_rows(priced: PricedVersion, *, with_pictures: bool = True, room: int = ROOM) -> list[PriceRow]:
+    """In the order of the bill; behind the picture that there is no more room for come none."""
+    rows = []
+    for item in product_items():
+        if item.pk not in priced.rates:
+            continue
+        row = _row(item, priced.rates[item.pk], priced.currency, with_pictures)
+        room -= row.weight
+        if room < 0:
+            row, with_pictures = replace(row, picture=None), False
+        rows.append(row)
+    return rows
 
 
 def _row(item: ProductItem, rates: Sequence[PricedRate], currency: str, is_pictured: bool) -> PriceRow:

@@ -244,6 +244,16 @@ def test_trials_and_minimum_are_told(owner: Client, acme: Customer, scale: Plan,
     assert "Minimum $50.00 a period, before tax" in words
 
 
+def test_a_trial_that_runs_ends_with_the_plan(sign_in: SignIn, calls: Meter, scale: Plan) -> None:
+    trying = make_plan("Try", {calls: PER_CALL})
+    set_terms(draft_version(trying), trial_days=60)
+    activate(trying)
+    customer = make_customer("initech", name="Initech")
+    mine = put_on(customer, trying, date(2026, 11, 10))
+    words = text(sign_in("ines", customer).get(f"/plan/{mine.pk}/change/{scale.key}/"))
+    assert "Your trial of Try ends with it." in words
+
+
 def test_what_is_refused_is_told_in_words(owner: Client, acme: Customer, calls: Meter, growth: Plan) -> None:
     shown = make_plan("Shown", {calls: PER_CALL}, offer=Plan.Offer.SHOWN)
     for answer in (owner.get(change_url(acme, shown)), owner.post(change_url(acme, shown), SHOWN)):
