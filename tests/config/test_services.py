@@ -357,6 +357,47 @@ def test_the_supervisor_names_a_taken_port_before_it_starts_anything(
     assert not (folder / "postgres").exists()
 
 
+def test_the_vendors_app_takes_a_port_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VENDOR_PORT", raising=False)
+    port = servers.free_port()
+    first = run.vendor_port(port)
+    assert first != port
+    assert servers.port_is_free(first)
+    # Not the next one, which a second copy would take; and another one where somebody else has it.
+    assert abs(first - port) >= run.BEHIND
+    with socket.create_server(("127.0.0.1", first)):
+        assert run.vendor_port(port) not in (first, port)
+    assert 0 < run.vendor_port(65535) < 65535
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ("eighty", "VENDOR_PORT must be a number from 1 to 65535, not 'eighty'."),
+        ("0", "VENDOR_PORT must be a number"),
+        ("8000", "PORT and VENDOR_PORT are both 8000"),
+        (None, "of VENDOR_PORT, is taken"),
+    ],
+)
+def test_a_wrong_or_taken_port_of_the_vendors_app_is_said_in_words(
+    wanted: str | None, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("VENDOR_PORT", wanted or str(taken.getsockname()[1]))
+        with pytest.raises(run.Failed, match=words):
+            run.vendor_port(8000)
+
+
+def test_make_run_starts_the_vendors_app_where_it_says() -> None:
+    commands = dict(line.split(": ", 1) for line in (BASE_DIR / "Procfile").read_text().splitlines())
+    environment = run.process_environment(8000, 8100)
+    command = commands["vendor"]
+    for name in ("PORT", "VENDOR_PORT"):
+        command = command.replace(f'"${name}"', environment[name]).replace(f"${name}", environment[name])
+    assert "--port 8100 --tollmeter " in command
+    assert "http://localhost:8000" in command
+
+
 def test_servers_of_ones_own_are_used_instead(serve: Serve, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://db.example/own")
     services = serve(folder)
