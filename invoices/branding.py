@@ -47,11 +47,13 @@ class Brand:
         return self.support_url.removeprefix("https://").removeprefix("mailto:").partition("?")[0].rstrip("/")
 
     def logo_size(self, *, height: int, width: int) -> tuple[int, int]:
-        """How wide and high the logo is shown in a box of this size."""
+        """How wide and high the logo is shown in a box of this size, and no larger than it is."""
         if not self.has_logo:
             return 0, 0
-        high = min(height, max(1, self.logo_height * width // self.logo_width))
-        return max(1, self.logo_width * high // self.logo_height), high
+        height, width = min(height, self.logo_height), min(width, self.logo_width)
+        if self.logo_width * height <= width * self.logo_height:
+            return max(1, self.logo_width * height // self.logo_height), height
+        return width, max(1, self.logo_height * width // self.logo_width)
 
     @property
     def accents(self) -> Accents | None:

@@ -44,7 +44,7 @@ MOST_LINES = 8
 # A figure that is wider than this goes on below.
 WIDEST_FIGURE = 150
 LABEL_WIDTH = 150
-HIGHEST_LOGO = 36
+HIGHEST_LOGO = 28
 
 # The fonts of a process are read by one file at a time.
 _writing = Lock()
