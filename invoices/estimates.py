@@ -1,6 +1,7 @@
 """Looking at an invoice by day, ahead to its end, and back: the same `draft()` with other quantities."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Context, Decimal
@@ -13,11 +14,11 @@ from invoices.late.final_terms import final_subject
 from invoices.models import Invoice
 from invoices.outlook import Course, Outlook, Progress, course_of, look_ahead, progress_of
 from invoices.pricing_of import priced_version
-from invoices.subjects import Frame, Subject, frames_of, terms_of
+from invoices.subjects import Subject, frames_of, terms_of
 from meters.aggregation import ROUNDINGS
 from meters.models import Meter
 from meters.periods import Period, floor_hour, windows
-from meters.usage import Filters, Values
+from meters.usage import Values
 from pricing.models import ProductItem
 from pricing.money import round_money, total_of
 from pricing.rates import needs_events
@@ -51,28 +52,38 @@ class DailyCosts:
         return tuple(total_of(day) for day in zip(*self.costs, strict=True))
 
 
-def daily_costs(invoice: Invoice, *, now: datetime) -> DailyCosts:
+class Look:
+    """An invoice to be looked at, with its lines of usage that have a price, read once for all that is asked."""
+
+    def __init__(self, invoice: Invoice, subject: Subject | None = None) -> None:
+        self.invoice = invoice
+        self.subject = subject or subject_of(invoice)
+        [self.frame] = frames_of([self.subject])
+        self.items = product_items()
+        lines = priced_lines(self.subject.priced, self.frame, self.items)
+        self.lines = [line for line in lines if line.rate is not None]
+
+    def usage(self, spans: Sequence[Period], until: datetime) -> LineUsage:
+        filters = filters_of(self.subject.priced, self.items)
+        return LineUsage([self.invoice.customer], self.lines, spans, filters=filters, until=until)
+
+
+def daily_costs(invoice: Invoice, *, now: datetime, look: Look | None = None) -> DailyCosts:
     """The usage on the bill at the end of each day minus that at the end of the day before, item by item."""
-    subject = Subject(invoice.customer, invoice.assignment, priced_version(invoice.plan_version), invoice.period)
-    [frame] = frames_of([subject])
-    items = product_items()
-    lines = [line for line in priced_lines(subject.priced, frame, items) if line.rate is not None]
-    days = [day for day in windows(invoice.period, "day", invoice.zone) if day.start <= now]
-    charged = [day.end for day in days if day.end > frame.charged.start] if lines else []
-    usage = LineUsage(
-        [invoice.customer],
-        lines,
-        [Period(frame.charged.start, end) for end in charged],
-        filters=filters_of(subject.priced, items),
-        until=now,
+    look = look or Look(
+        invoice, Subject(invoice.customer, invoice.assignment, priced_version(invoice.plan_version), invoice.period)
     )
+    start, lines = look.frame.charged.start, look.lines
+    days = [day for day in windows(invoice.period, "day", invoice.zone) if day.start <= now]
+    charged = [day.end for day in days if day.end > start] if lines else []
+    usage = look.usage([Period(start, end) for end in charged], now)
     in_trial = [ZERO] * (len(days) - len(charged))
     rows: dict[int, list[list[Decimal]]] = {}
     for line in lines:
         running = [ZERO, *_running(invoice, line, usage, len(charged))]
         added = [total_of((after, -before)) for before, after in itertools.pairwise(running)]
         rows.setdefault(line.item.pk, []).append([*in_trial, *added])
-    priced = [item for item in items if item.pk in rows]
+    priced = [item for item in look.items if item.pk in rows]
     costs = tuple(tuple(total_of(day) for day in zip(*rows[item.pk], strict=True)) for item in priced)
     return DailyCosts(tuple(days), tuple(priced), costs)
 
@@ -98,7 +109,7 @@ def projection(invoice: Invoice, *, now: datetime) -> Draft | None:
     return ahead.even if ahead else None
 
 
-def outlook(invoice: Invoice, *, now: datetime) -> Outlook | None:
+def outlook(invoice: Invoice, *, now: datetime, look: Look | None = None) -> Outlook | None:
     """What the invoice would come to at the end of its period (`invoices.outlook` says by which rule).
 
     Sums and counts grow with time. A value that holds until the next one is taken to hold to the end. Others (a
@@ -106,15 +117,13 @@ def outlook(invoice: Invoice, *, now: datetime) -> Outlook | None:
     they are taken to come again in the same order. None within the first day that is charged, after the end of the
     period, and where these events would be too many to go through; where they are many, there is no range.
     """
-    subject = subject_of(invoice)
-    [frame] = frames_of([subject])
+    look = look or Look(invoice)
+    frame, lines = look.frame, look.lines
     days = list(windows(frame.charged, "day", invoice.zone))
     progress = progress_of(days, now)
     if progress.passed < 1 or now >= invoice.period_end:
         return None
-    lines, filters = _priced(subject, frame)
-    full = days[: progress.full]
-    usage = LineUsage([invoice.customer], lines, [frame.charged, *full], filters=filters, until=invoice.period_end)
+    usage = look.usage([frame.charged, *days[: progress.full]], invoice.period_end)
     courses = [_course(invoice, line, usage, progress) for line in lines]
     of_events = [course for line, course in zip(lines, courses, strict=True) if course and _is_by_event(line)]
     if any(course.even > MOST_EVENTS_AHEAD for course in of_events):
@@ -122,7 +131,7 @@ def outlook(invoice: Invoice, *, now: datetime) -> Outlook | None:
     return look_ahead(
         [usage.item_usage(invoice.customer, line) for line in lines],
         courses,
-        terms_of(subject, frame),
+        terms_of(look.subject, frame),
         corrections=correction_lines([invoice]).get(invoice.pk, []),
         has_range=progress.has_range and all(course.high <= MOST_EVENTS_IN_RANGE for course in of_events),
     )
@@ -151,21 +160,13 @@ def come_to_by(invoice: Invoice, at: datetime) -> Draft | None:
     None where the period was not charged whole (a trial, a first or last part of one), so that it compares with no
     other, and where single events would have to be read for it.
     """
-    subject = final_subject(invoice) if invoice.status == Invoice.Status.FINAL else subject_of(invoice)
-    [frame] = frames_of([subject])
-    lines, filters = _priced(subject, frame)
+    look = Look(invoice, final_subject(invoice) if invoice.status == Invoice.Status.FINAL else None)
+    frame, lines = look.frame, look.lines
     if frame.days != frame.of_days or any(map(_is_by_event, lines)):
         return None
     passed = frame.charged.clip(end=floor_hour(at))
-    usage = LineUsage([invoice.customer], lines, [passed], filters=filters, until=passed.end)
-    return draft([usage.item_usage(invoice.customer, line) for line in lines], terms_of(subject, frame))
-
-
-def _priced(subject: Subject, frame: Frame) -> tuple[list[Priced], Filters]:
-    """The lines that have a price."""
-    items = product_items()
-    lines = [line for line in priced_lines(subject.priced, frame, items) if line.rate is not None]
-    return lines, filters_of(subject.priced, items)
+    usage = look.usage([passed], passed.end)
+    return draft([usage.item_usage(invoice.customer, line) for line in lines], terms_of(look.subject, frame))
 
 
 def _is_by_event(line: Priced) -> bool:

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db.models import QuerySet, prefetch_related_objects
+
 from invoices.drafting import Draft, DraftLine
-from invoices.estimates import daily_costs, projection
+from invoices.estimates import DailyCosts, Look, daily_costs, outlook
 from invoices.models import Invoice, InvoiceLine
+from invoices.outlook import Outlook, Range
 from invoices.subjects import trial_ends
 from meters.charts import AHEAD, PAST, TODAY, Chart, Series, Slot, bar_chart, fold
 from meters.models import Customer, UsageVersion
@@ -17,7 +21,11 @@ from meters.words import day_number, days_in, every_words, short_day_words
 from portal.access import visible_invoices
 from portal.credits import CreditPanel, credit_panel
 from portal.lines import ExplainedLines, Identity, Money, combined, explained_lines, identity_of
-from pricing.money import format_money, format_price, minor_units
+from pricing.money import format_money, format_price, minor_units, total_of
+
+# As many plans as nobody is on at a time.
+MOST_LAST = 20
+FAR = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +47,13 @@ class Bill:
     every: str
     trial_end: datetime | None
     lines: ExplainedLines
-    projected: Draft | None
+    outlook: Outlook | None
     costs: "CostTable"
     meter_key: str
+
+    @property
+    def projected(self) -> Draft | None:
+        return self.outlook.even if self.outlook else None
 
     @property
     def anchor(self) -> str:
@@ -59,17 +71,37 @@ class CostTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """What bills in a currency are projected to come to; `range` is None while it is too early to say between what."""
+
+    amount: Decimal
+    currency: str
+    range: Range | None
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
-    """`bills` may be of periods of their own; `next_invoice` is the first of them to be issued."""
+    """`bills` may be of periods of their own; `next_invoice` is the first of them to be issued. Where there are none,
+    `is_opening` says whether the customer is on a plan all the same, whose next bill is just being made, and
+    `begins_at` when a plan to come begins."""
 
     bills: list[Bill]
     so_far: list[Money]
-    projected: list[Money]  # empty while it is too early for one
+    projected: list[Ahead]  # empty while it is too early for one
     last: list[Money]
     last_invoices: list[Invoice]
     recent: list[Invoice]
     freshness: Freshness
     credits: CreditPanel | None
+    is_opening: bool = False
+    begins_at: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last period is closed, and there is no plan for another: then no figure here moves any more."""
+        if self.bills or self.is_opening or self.begins_at:
+            return False
+        return bool(self.last_invoices) and not any(invoice.is_live for invoice in self.last_invoices)
 
     @property
     def is_of_one_period(self) -> bool:
@@ -87,28 +119,50 @@ class Overview:
 
 def overview_of(customer: Customer, *, now: datetime, recent: int = 3) -> Overview:
     invoices = visible_invoices(customer)
-    running = list(
-        invoices.filter(status__in=Invoice.LIVE, period_start__lte=now, period_end__gt=now)
+    live = list(
+        invoices.filter(status__in=Invoice.LIVE, period_start__lte=now)
         .order_by("assignment_id")
         .select_related("assignment")
-        .prefetch_related("lines__product_item__meter")
     )
+    running = [invoice for invoice in live if now < invoice.period_end]
+    prefetch_related_objects(running, "lines__product_item__meter")
     trials = trials_of(running)
     bills = [_bill(invoice, trials.get(invoice.pk), now) for invoice in running]
-    ended = invoices.filter(period_end__lte=now).exclude(status=Invoice.Status.VOID)
-    last = list(ended.order_by("-period_end", "-period_start", "-id")[:20])
-    # Several plans have an invoice each for the same period.
-    last = [invoice for invoice in last if invoice.period == last[0].period]
+    last = _last_of(invoices, [invoice for invoice in live if invoice not in running])
     return Overview(
         bills=bills,
         so_far=combined(Money(bill.invoice.total, bill.invoice.currency) for bill in bills),
         projected=_projected(bills),
-        last=combined(Money(invoice.total, invoice.currency) for invoice in last),
+        last=_in_order_of(bills, combined(Money(invoice.total, invoice.currency) for invoice in last)),
         last_invoices=last,
         recent=list(invoices[:recent]),
         freshness=freshness(customer, running, now=now),
         credits=credit_panel(customer, now=now),
+        **({} if bills else _to_come(customer, now)),
     )
+
+
+def _last_of(invoices: QuerySet[Invoice], closing: Sequence[Invoice]) -> list[Invoice]:
+    """Those of the period that ended last; several plans have an invoice each for the same one. Uses
+    invoice_final_end."""
+    final = invoices.filter(status=Invoice.Status.FINAL).order_by("-period_end", "-period_start", "-id")[:MOST_LAST]
+    ended = sorted([*closing, *final], key=lambda one: (one.period_end, one.period_start, one.pk), reverse=True)
+    return [invoice for invoice in ended if invoice.period == ended[0].period]
+
+
+def _in_order_of(bills: Sequence[Bill], amounts: Sequence[Money]) -> list[Money]:
+    """Currencies stand in the order of the running bills, so that figures side by side are of the same one."""
+    currencies = [bill.invoice.currency for bill in bills]
+    return sorted(amounts, key=lambda one: currencies.index(one.currency) if one.currency in currencies else len(bills))
+
+
+def _to_come(customer: Customer, now: datetime) -> dict[str, Any]:
+    left = [one for one in customer.assignments.all() if one.starts_at != one.ends_at and (one.ends_at or FAR) > now]
+    starts = [one.starts_at for one in left]
+    return {
+        "is_opening": any(start <= now for start in starts),
+        "begins_at": min((start for start in starts if start > now), default=None),
+    }
 
 
 def freshness(customer: Customer, invoices: Sequence[Invoice], *, now: datetime) -> Freshness:
@@ -133,10 +187,26 @@ def _has_trial(invoice: Invoice) -> bool:
     return any(line.kind == InvoiceLine.Kind.TRIAL for line in invoice.lines.all())
 
 
-def _projected(bills: list[Bill]) -> list[Money]:
-    """The sum of the projections, or nothing as long as one of them is missing: a part would look like the whole."""
-    ahead = [Money(bill.projected.total, bill.invoice.currency) for bill in bills if bill.projected is not None]
-    return combined(ahead) if len(ahead) == len(bills) else []
+def _projected(bills: Sequence[Bill]) -> list[Ahead]:
+    """The sum of the projections, or nothing as long as one of them is missing: a part would look like the whole. The
+    same goes for their ranges."""
+    if not all(bill.outlook for bill in bills):
+        return []
+    by_currency: dict[str, list[Outlook]] = {}
+    for bill in bills:
+        if bill.outlook:
+            by_currency.setdefault(bill.invoice.currency, []).append(bill.outlook)
+    return [
+        Ahead(total_of(one.even.total for one in some), currency, _together([one.total for one in some]))
+        for currency, some in by_currency.items()
+    ]
+
+
+def _together(ranges: Sequence[Range | None]) -> Range | None:
+    known = [one for one in ranges if one is not None]
+    if len(known) < len(ranges):
+        return None
+    return Range(total_of(one.low for one in known), total_of(one.high for one in known))
 
 
 def _bill(invoice: Invoice, trial_end: datetime | None, now: datetime) -> Bill:
@@ -144,8 +214,9 @@ def _bill(invoice: Invoice, trial_end: datetime | None, now: datetime) -> Bill:
     period = invoice.period
     version = invoice.plan_version
     stored = list(invoice.lines.all())
-    ahead = projection(invoice, now=now)
-    lines, amounts = _side_by_side(invoice, stored, ahead) if ahead else (stored, None)
+    look = Look(invoice)
+    ahead = outlook(invoice, now=now, look=look)
+    lines, amounts = _side_by_side(invoice, stored, ahead.even) if ahead else (stored, None)
     return Bill(
         invoice=invoice,
         day=day_number(period, now, zone),
@@ -153,8 +224,8 @@ def _bill(invoice: Invoice, trial_end: datetime | None, now: datetime) -> Bill:
         every=every_words(version.interval, version.interval_count),
         trial_end=trial_end,
         lines=explained_lines(lines, amounts),
-        projected=ahead,
-        costs=_cost_table(invoice, period, zone, now),
+        outlook=ahead,
+        costs=_cost_table(daily_costs(invoice, now=now, look=look), invoice, now),
         meter_key=next((line.product_item.meter.key for line in stored if line.product_item), ""),
     )
 
@@ -197,15 +268,14 @@ def _key(line: InvoiceLine | DraftLine) -> tuple[Identity, str, tuple[tuple[str,
     return identity_of(line), line.corrects_key, where
 
 
-def _cost_table(invoice: Invoice, period: Period, zone: ZoneInfo, now: datetime) -> CostTable:
-    costs = daily_costs(invoice, now=now)
+def _cost_table(costs: DailyCosts, invoice: Invoice, now: datetime) -> CostTable:
     series = fold([Series(item.name, row) for item, row in zip(costs.items, costs.costs, strict=True)])
     currency = invoice.currency
 
     def words(amount: Decimal) -> str:
         return format_money(amount, currency)
 
-    slots = day_slots(period, zone, now)
+    slots = day_slots(invoice.period, invoice.zone, now)
     labels = [slot.label for slot in slots if slot.state != AHEAD]
     return CostTable(
         chart=bar_chart(

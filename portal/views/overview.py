@@ -4,14 +4,27 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
+from django_htmx.http import HttpResponseStopPolling
 
 from portal.access import PortalRequest, for_customer, wants_fragment
 from portal.bills import overview_of
+from portal.budgets import budget_panel
+from portal.comparison import by_this_day
 
 
 @require_safe
 @for_customer
 def overview(request: PortalRequest) -> HttpResponse:
-    template = "portal/overview.html#figures" if wants_fragment(request) else "portal/overview.html"
-    view = overview_of(request.customer, now=timezone.now())
-    return render(request, template, {"view": view, "zone": request.customer.zone})
+    now = timezone.now()
+    view = overview_of(request.customer, now=now)
+    context = {
+        "view": view,
+        "zone": request.customer.zone,
+        "then": by_this_day(view.bills, view.last_invoices, now=now),
+        "budgets": budget_panel(request.customer, view.bills),
+    }
+    if not wants_fragment(request):
+        return render(request, "portal/overview.html", context)
+    # What moves no more need not be asked for again.
+    status = HttpResponseStopPolling.status_code if view.is_over else 200
+    return render(request, "portal/overview.html#figures", context, status=status)
