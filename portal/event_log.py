@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
-
+from invoices.branding import brand
 from invoices.lines.counting import CountingLine, counting_line
 from invoices.lines.events import time_text
 from meters.aggregation import ADDITIVE, TIME_WEIGHTED, Part, plain, unrounded
@@ -28,7 +27,7 @@ STATE_WORDS = {COUNTED: "Counted", VOIDED: "Voided", OUTSIDE: "Not what the mete
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """An event as it is read; times in the customer's zone, to the second."""
+    """An event as it is read; times to the second, in the zone that who looks has chosen."""
 
     event: Event
     state: str
@@ -72,17 +71,17 @@ def row_of(event: Event, zone: ZoneInfo) -> EventRow:
     )
 
 
-def verdicts(customer: Customer, event_id: str) -> list[Verdict]:
+def verdicts(customer: Customer, event_id: str, zone: ZoneInfo) -> list[Verdict]:
     """What became of the events of one id, one for each meter that it was sent for; nothing where there is none."""
-    return [verdict_of(customer, event) for event in events_of(customer, event_id)]
+    return [verdict_of(customer, event, zone) for event in events_of(customer, event_id)]
 
 
-def verdict_of(customer: Customer, event: Event) -> Verdict:
-    row = row_of(event, customer.zone)
+def verdict_of(customer: Customer, event: Event, zone: ZoneInfo) -> Verdict:
+    row = row_of(event, zone)
     return Verdict(
         row=row,
         counted=_counted(event) if row.counts else "",
-        why=_why_not(event, row.state, customer.zone),
+        why=_why_not(event, row.state, zone),
         line=counting_line(event, visible_invoices(customer)),
         holds=event.meter.aggregation in TIME_WEIGHTED,
     )
@@ -106,7 +105,7 @@ def _why_not(event: Event, state: str, zone: ZoneInfo) -> str:
     """Why it does not count, as the customer may know it: reasons and names of staff are the vendor's own."""
     if state == VOIDED and event.void:
         when = instant_words(event.void.created_at, zone)
-        return f"{settings.COMPANY_NAME} took it out of all figures on {when}. Ask there, if that is news to you."
+        return f"{brand().name} took it out of all figures on {when}. Ask there, if that is news to you."
     if state == OUTSIDE:
         conditions = [f"{name} is {any_of(texts)}" for name, texts in sorted(event.meter.where.items())]
         return f"{event.meter} counts only events whose {' and whose '.join(conditions)}."

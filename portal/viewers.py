@@ -32,6 +32,10 @@ class Viewer:
         """In which moments are shown, where who looks has chosen one; None: in that of what they are of."""
         return ZoneInfo(self.time_zone) if self.time_zone else None
 
+    def zone_beside(self, customer: Customer) -> ZoneInfo:
+        """In which moments are shown to who looks at this customer."""
+        return self.zone or customer.zone
+
     @property
     def may_bill(self) -> bool:
         return self.role.may(Role.BILLING)

@@ -82,8 +82,8 @@ class PolicyForm(forms.Form):
         policy = billing_policy()
         super().__init__(data, initial={name: getattr(policy, name) for name in self.base_fields})
         self.fields["seller_name"].help_text = (
-            f"Who sends invoices and credit notes; those that are issued keep what was here then. Empty: "
-            f"{settings.COMPANY_NAME}, as this installation is set up."
+            f"Who sends invoices and credit notes; those that are issued keep what was here then. Empty: the "
+            f"name of the brand; without one {settings.COMPANY_NAME}, as this installation is set up."
         )
         self.fields["grace_hours"].help_text = (
             f"How long after its period late usage is still counted in an invoice. Empty: {settings.GRACE_HOURS}, as "

@@ -27,7 +27,9 @@ def event_log(request: PortalRequest) -> HttpResponse:
     template = "portal/usage_events.html#list" if is_fragment else "portal/usage_events.html"
     context: dict[str, Any] = {"form": form, "searched": request.GET.get("id", "")[: LONGEST_ID + 1]}
     if context["searched"]:
-        context["verdicts"] = verdicts(request.customer, context["searched"])
+        context["verdicts"] = verdicts(
+            request.customer, context["searched"], request.viewer.zone_beside(request.customer)
+        )
     found, problem = EventPage([], None, None), ""
     if form.is_valid():
         try:
@@ -36,7 +38,7 @@ def event_log(request: PortalRequest) -> HttpResponse:
             problem = "There is no such place in the list. Begin with the newest."
     if problem or not form.is_valid():
         return render(request, template, {**context, "problem": problem}, status=422)
-    zone, address = request.customer.zone, form.address()
+    zone, address = request.viewer.zone_beside(request.customer), form.address()
     context |= {
         "rows": [row_of(event, zone) for event in found.events],
         "newer": found.previous,
@@ -64,12 +66,13 @@ def event_log(request: PortalRequest) -> HttpResponse:
 def event_detail(request: PortalRequest) -> HttpResponse:
     """One event, by its meter and its id."""
     meter, event_id = request.GET.get("meter", ""), request.GET.get("id", "")
-    found = verdicts(request.customer, event_id) if event_id else []
+    zone = request.viewer.zone_beside(request.customer)
+    found = verdicts(request.customer, event_id, zone) if event_id else []
     verdict = next((one for one in found if one.row.event.meter.key == meter), None)
     if verdict is None:
         raise Http404
     others = [one.row.event for one in found if one is not verdict]
-    context = {"verdict": verdict, "others": others, "zone": request.customer.zone}
+    context = {"verdict": verdict, "others": others, "zone": zone}
     return render(request, "portal/usage_event.html", context)
 
 
