@@ -25,7 +25,10 @@ def test_it_has_customers_usage_and_months_of_final_invoices() -> None:
         assert due.stale_invoices(100) == []
         assert due.due_invoices(now, 100) == []
 
-    assert Membership.objects.count() == Customer.objects.count() == len(demo.CUSTOMERS)
+    assert Customer.objects.count() == len(demo.CUSTOMERS)
+    roles = Membership.objects.order_by("pk").values_list("customer__key", "role")
+    owners = [(customer.key, "owner") for customer in demo.CUSTOMERS]
+    assert list(roles) == [*owners, ("acme", "billing"), ("acme", "read_only")]
     by_plan = Assignment.objects.values_list("plan__key").annotate(Count("pk")).order_by("plan__key")
     assert list(by_plan) == [
         ("AwesomeIntegrationApi", 3),
