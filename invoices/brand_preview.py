@@ -58,7 +58,7 @@ def example_mail(row: BrandVersion) -> str:
     content, _ = preview_of(MailSetting.Kind.INVOICE_FINALIZED)
     setting = setting_of(MailSetting.Kind.INVOICE_FINALIZED)
     content = replace(content, url=content.url or reverse("portal:overview"), url_text=content.url_text or "See it")
-    return rendered(setting, content, preview.brand, logo_url=preview.logo)[2]
+    return rendered(setting, content, preview.brand, logos=(preview.logo, preview.dark_logo))[2]
 
 
 def example_paper(row: BrandVersion, now: datetime) -> Paper:

@@ -39,7 +39,7 @@ def alert_rows(customer: Customer) -> list[AlertRow]:
     alerts = list(own_alerts(customer).select_related("product_item__meter").order_by("pk"))
     if not alerts:
         return []
-    known = recipients_of(customer)
+    known = recipients_of(customer, MailSetting.Kind.ALERT_TRIGGERED)
     last = _last_reached(customer)
     return [
         _row(alert, bills, known, last.get(alert.pk))
@@ -49,7 +49,9 @@ def alert_rows(customer: Customer) -> list[AlertRow]:
 
 def alert_row(alert: Alert, customer: Customer) -> AlertRow:
     [bills] = standings_of_each([alert], customer)
-    return _row(alert, bills, recipients_of(customer), _last_reached(customer).get(alert.pk))
+    return _row(
+        alert, bills, recipients_of(customer, MailSetting.Kind.ALERT_TRIGGERED), _last_reached(customer).get(alert.pk)
+    )
 
 
 def _row(alert: Alert, bills: Sequence[BillStanding], known: Sequence[str], last: LastReached | None) -> AlertRow:

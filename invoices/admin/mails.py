@@ -31,6 +31,9 @@ def html_page(request: HttpRequest, html: str) -> HttpResponse:
     digest = hashlib.sha256(style.group(1).encode()).digest() if style else b""
     policy = {
         "default-src": [NONE],
+        "script-src": [NONE],
+        "connect-src": [NONE],
+        "font-src": [NONE],
         "style-src": [f"'sha256-{base64.b64encode(digest).decode()}'"],
         "img-src": [SELF, "data:", *([settings.PUBLIC_URL] if settings.PUBLIC_URL else [])],
         "base-uri": [NONE],

@@ -102,21 +102,23 @@ def _mails(
 
 
 def rendered(
-    setting: MailSetting, content: MailContent, look: Brand | None = None, *, logo_url: str = ""
+    setting: MailSetting, content: MailContent, look: Brand | None = None, *, logos: tuple[str, str] | None = None
 ) -> tuple[str, str, str]:
-    """Subject, text and HTML of a mail, with what staff have written above and below, in the look of the brand."""
+    """Subject, text and HTML of a mail, with what staff have written above and below, in the look of the brand.
+    `logos` are the addresses of pictures that are not stored yet, for light and dark."""
     look = look or brand()
     subject = " ".join((setting.subject or content.subject).split())[:LONGEST_SUBJECT]
     # Nobody can do without what they wait for, such as a link to sign in with.
     is_chosen = setting.kind in MailSetting.Kind.values
+    logo_url, dark_logo_url = logos or (_logo_url(look.logo_version), _logo_url(look.dark_logo_version))
     context = {
         "subject": subject,
         "content": content,
         "greeting": setting.greeting or "Hello,",
         "closing": setting.closing or look.name,
         "brand": look,
-        "logo_url": logo_url or _logo_url(look.logo_version),
-        "dark_logo_url": "" if logo_url else _logo_url(look.dark_logo_version),
+        "logo_url": logo_url,
+        "dark_logo_url": dark_logo_url,
         "logo_size": look.logo_size(height=32, width=240),
         "settings_url": page_url("portal:settings") if is_chosen and not content.is_for_staff else "",
     }

@@ -17,6 +17,7 @@ from invoices.models import BrandImage, BrandVersion, MailSetting
 from invoices.policy_changes import set_billing_policy
 from tests.invoices.november import NOW
 from tests.invoices.pictures import picture
+from tests.racing import race
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_brand")]
 
@@ -129,6 +130,12 @@ class TestSaving:
         with pytest.raises(ValidationError, match="ada has saved another brand"):
             saved(name="Mine", seen=0)
         assert brand().name == "Others"
+
+    @pytest.mark.django_db(transaction=True)
+    def test_of_two_at_once_one_is_told(self) -> None:
+        jobs = [lambda name=name: saved(name=name, seen=0) for name in ("Tollgate", "Others")]
+        assert [type(error) for error in race(*jobs)] == [ValidationError]
+        assert BrandVersion.objects.count() == 1
 
     def test_all_faults_are_told_at_once(self) -> None:
         assert set(refused(name="x" * 101, accent="red", support_url="ftp://x", legal_footer="x" * 601)) == {

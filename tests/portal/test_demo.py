@@ -8,7 +8,8 @@ from django.db.models import Count, F, Sum
 from django.db.models.functions import TruncDate
 
 from invoices import due
-from invoices.models import Invoice
+from invoices.branding import brand_of
+from invoices.models import BrandVersion, Invoice
 from meters.models import Customer, Event, UsageBucket
 from portal import demo
 from portal.models import Membership
@@ -25,6 +26,8 @@ def test_it_has_customers_usage_and_months_of_final_invoices() -> None:
         assert due.stale_invoices(100) == []
         assert due.due_invoices(now, 100) == []
 
+    look = brand_of(BrandVersion.objects.get(), "")
+    assert (look.accent, look.has_logo, look.support_url) == ("#4346d6", True, "https://example.com/help")
     assert Customer.objects.count() == len(demo.CUSTOMERS)
     roles = Membership.objects.order_by("pk").values_list("customer__key", "role")
     owners = [(customer.key, "owner") for customer in demo.CUSTOMERS]
