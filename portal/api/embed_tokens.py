@@ -25,7 +25,7 @@ from pricing.api.fields import actor_of
 
 NEW_TOKEN = {"origins": ["https://app.example"], "views": ["usage", "charges"], "expires_in": 900}
 TOKEN_TEXT = "tme_kq3rN0eJr7Gx2Yc5oQwDq0bP6f1mVt8uXzA4hLs9WnE"  # noqa: S105 (an example, of nothing)
-TOKEN = {
+TOKEN: dict[str, Any] = {
     "id": 12,
     "customer": "acme",
     "token": TOKEN_TEXT,

@@ -6,7 +6,7 @@
 //     theme: "auto",             // or "light", "dark"
 //     accent: "#7a3ff2",         // your colour
 //     title: "Usage",            // the name of the frame, for screen readers
-//     onMessage: (message) => {} // "ready", "size" with `height`, "expired"
+//     onMessage: (message) => {} // its `type`: "ready", "size" (with `height`), "expired", "silent"
 //   });
 //   usage.update({ theme: "dark" }); usage.remove();
 //
@@ -14,13 +14,14 @@
 (() => {
   const TALLEST = 20000;
   const SOON = 5000; // where the next session ends within these milliseconds, no other one is asked for
-  const AGAIN = 60000; // after a refresh that failed
+  const AGAIN = 60000; // after a refresh that failed, or a page that said nothing
 
   function mount(place, options) {
     const settings = { ...options };
     const frame = document.createElement("iframe");
     const origin = new URL(settings.url).origin;
     let renewed = -SOON;
+    let waiting = 0;
     let gone = false;
 
     function address(url) {
@@ -35,6 +36,16 @@
     function load(url) {
       frame.src = address(url);
       settings.url = url;
+      frame.setAttribute("aria-busy", "true");
+    }
+
+    function greet() {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => {
+        settings.onMessage?.({ type: "silent" });
+        waiting = setTimeout(() => load(settings.url), AGAIN);
+      }, SOON);
+      frame.contentWindow.postMessage({ tollmeter: "hello" }, origin);
     }
 
     async function renew() {
@@ -50,6 +61,8 @@
 
     function hear({ source, origin: from, data }) {
       if (source !== frame.contentWindow || from !== origin || !data || !data.tollmeter) return;
+      clearTimeout(waiting);
+      frame.removeAttribute("aria-busy");
       if (data.tollmeter === "size" && data.height > 0) frame.style.height = `${Math.min(data.height, TALLEST)}px`;
       if (data.tollmeter === "expired") renew();
       settings.onMessage?.({ type: data.tollmeter, height: data.height });
@@ -58,7 +71,7 @@
     frame.title = settings.title || "Usage and billing";
     frame.setAttribute("sandbox", "allow-scripts allow-same-origin allow-forms allow-downloads");
     frame.style.cssText = "display:block;width:100%;border:0";
-    frame.addEventListener("load", () => frame.contentWindow.postMessage({ tollmeter: "hello" }, origin));
+    frame.addEventListener("load", greet);
     addEventListener("message", hear);
     load(settings.url);
     (typeof place === "string" ? document.querySelector(place) : place).append(frame);
@@ -71,6 +84,7 @@
       },
       remove() {
         gone = true;
+        clearTimeout(waiting);
         removeEventListener("message", hear);
         frame.remove();
       },

@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from meters.keys import create_api_key
 from meters.models import Customer
+from portal.api.embed_tokens import NEW_TOKEN, TOKEN
 from portal.embed_origins import NotAnOrigin, origin_of
 from portal.models import EmbedToken
 from tests.factories import make_customer
@@ -189,3 +190,14 @@ def test_a_token_ends_by_itself(write: APIClient, customer: Customer) -> None:
     made = create(write, expires_in=60).json()
     with time_machine.travel(NOW + timedelta(seconds=61), tick=False):
         assert Client().get("/embed/usage", {"token": made["token"]}).status_code == 401
+
+
+def test_the_example_of_the_document_is_taken_and_answered_as_it_says(write: APIClient, customer: Customer) -> None:
+    made = write.post(CALL, NEW_TOKEN, format="json")
+    assert made.status_code == 201
+    assert made.json().keys() == TOKEN.keys()
+    assert {name: made.json()[name] for name in ("customer", "origins", "views")} == {
+        name: TOKEN[name] for name in ("customer", "origins", "views")
+    }
+    assert made.json()["urls"].keys() == TOKEN["urls"].keys()
+    assert len(made.json()["token"]) == len(TOKEN["token"])
