@@ -14,6 +14,7 @@ from invoices.models import Invoice
 from invoices.papers.files import download, invoice_pdf
 from portal.access import visible_invoices
 from portal.bills import freshness, overview_of
+from portal.budgets import budget_panel
 from portal.embed_access import EmbedRequest, for_token
 from portal.embed_look import digits_of, readable_accents
 from portal.embed_plans import plan_cards
@@ -30,7 +31,8 @@ View = EmbedToken.View
 @for_token(View.CHARGES)
 def charges(request: EmbedRequest) -> HttpResponse:
     view = overview_of(request.customer, now=timezone.now())
-    return _show(request, "charges", {"view": view, "zone": request.customer.zone})
+    budgets = budget_panel(request.customer, view.bills)
+    return _show(request, "charges", {"view": view, "budgets": budgets, "zone": request.customer.zone})
 
 
 @for_token(View.USAGE)
