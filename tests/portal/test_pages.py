@@ -62,7 +62,7 @@ def test_the_sign_in_page_has_nothing_inline(client: Client, db: None) -> None:
     assert "script-src 'self'" in answer["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("page", ["/", "/usage/", "/invoices/{pk}/"])
+@pytest.mark.parametrize("page", ["/", "/usage/", "/plan/", "/invoices/{pk}/"])
 def test_what_htmx_calls_is_also_a_link(page: str, owner: Client, november: Invoice) -> None:
     """Without JavaScript, each address that a fragment comes from can be followed."""
     content = owner.get(page.format(pk=november.pk)).content.decode()
