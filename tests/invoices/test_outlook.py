@@ -82,6 +82,12 @@ class TestCourses:
         progress = Progress(7, Fraction(7), 10)
         assert course_of(Decimal(210), days, progress) == Course(Decimal(240), Decimal(300), Decimal(360))
 
+    def test_are_those_of_the_example(self) -> None:
+        """As docs/invoices.md has it."""
+        days = [Decimal(n) for n in (10, 20, 20, 30, 30, 40, 40, 50, 60, 100)]
+        course = course_of(Decimal(400), days, Progress(10, Fraction(10), 30), decimals=2)
+        assert (course.low, course.even, course.high) == (800, 1200, 1650)
+
     def test_have_no_range_before_three_full_days(self) -> None:
         course = course_of(Decimal(5), [Decimal(1), Decimal(4)], Progress(2, Fraction(2), 4))
         assert course == Course(Decimal(10), Decimal(10), Decimal(10))
