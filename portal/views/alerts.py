@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from invoices.alerting.alerts import MOST_OWN, change_own_alert, own_alerts, remove_own_alert
+from invoices.alerting.budgets import budgets_of
 from invoices.alerting.preview import mail_of
 from invoices.alerting.trying import send_own_test
 from invoices.mailing.recipients import recipients_of
@@ -15,6 +16,7 @@ from invoices.models import Alert
 from portal.access import PortalRequest, for_customer, needs
 from portal.alert_form import KINDS, OwnAlertForm, OwnTestForm, offered_kinds
 from portal.alerts import alert_row, alert_rows, mails_are_off
+from portal.budget_form import BudgetForm
 from portal.roles import Role
 
 read_or_write = require_http_methods(["GET", "HEAD", "POST"])
@@ -23,7 +25,13 @@ read_or_write = require_http_methods(["GET", "HEAD", "POST"])
 @require_safe
 @for_customer
 def alert_list(request: PortalRequest) -> HttpResponse:
-    rows = alert_rows(request.customer)
+    return list_page(request)
+
+
+def list_page(request: PortalRequest, form: BudgetForm | None = None) -> HttpResponse:
+    """The page of all alerts, perhaps with what is wrong with a budget that was sent."""
+    rows, budgets = alert_rows(request.customer), budgets_of(request.customer)
+    form = form or BudgetForm(None, customer=request.customer, budgets=budgets)
     context = {
         "rows": rows,
         "zone": request.customer.zone,
@@ -31,8 +39,10 @@ def alert_list(request: PortalRequest) -> HttpResponse:
         "can_add": bool(offered_kinds(request.customer)),
         "most": MOST_OWN,
         "is_full": len(rows) >= MOST_OWN,
+        "budgets": budgets,
+        "form": form,
     }
-    return render(request, "portal/alert_list.html", context)
+    return render(request, "portal/alert_list.html", context, status=422 if form.errors else 200)
 
 
 @read_or_write
