@@ -19,15 +19,31 @@ def main() -> None:
 
     from meters.keys import create_api_key
     from meters.models import Customer, Event
-    from tests.benchmarks import backtest, charges, dataset, fresh, hot, ingest, month, reads, report, sdk, servers
+    from tests.benchmarks import (
+        backtest,
+        charges,
+        dataset,
+        fresh,
+        hot,
+        ingest,
+        month,
+        pages,
+        reads,
+        report,
+        sdk,
+        servers,
+    )
 
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--events", type=int, default=1_000_000, help="that are there beforehand")
     parser.add_argument(
-        "--only", choices=["ingest", "hot", "reads", "charges", "backtest", "fresh", "month", "sdk"], help="one part"
+        "--only",
+        choices=["ingest", "hot", "reads", "pages", "charges", "backtest", "fresh", "month", "sdk"],
+        help="one part",
     )
+    parser.add_argument("--invoices", type=int, default=1000, help="of the customer whose pages are opened")
     parser.add_argument("--customers", type=int, default=dataset.CUSTOMERS, help="of the backtest and the month")
     parser.add_argument("--fresh-customers", type=int, default=fresh.CUSTOMERS, help="that send an event a second each")
     parser.add_argument("--write", action="store_true", help="add the result to docs/benchmarks.md")
@@ -52,6 +68,8 @@ def main() -> None:
         result.hot = hot.measure()
     if options.only in (None, "reads"):
         result.reads = reads.measure()
+    if options.only in (None, "pages"):
+        result.pages = pages.measure(meter, options.invoices, say)
     if options.only in (None, "charges"):
         result.charges = charges.measure()
     if options.only in (None, "backtest"):

@@ -14,7 +14,7 @@ from django.db import connection
 from meters import partitions
 from meters.catalogue import dimension_set_ids
 from meters.ids import uuid7
-from meters.models import Customer, Event, Meter
+from meters.models import Customer, Event, Meter, UsageBucket
 
 CUSTOMERS = 10_000
 METER = "ApiCalls"
@@ -31,6 +31,15 @@ SELECT c.id AS customer_id, %(meter)s::int AS meter_id, gen_random_uuid() AS key
        floor(random() * 1000)::numeric AS value
 FROM (SELECT 1 + floor(power(random(), 2) * %(customers)s)::int AS n FROM generate_series(1, %(rows)s)) AS g
 JOIN (SELECT id, row_number() OVER (ORDER BY id) AS n FROM meters_customer WHERE key LIKE 'bench-%%') AS c USING (n)
+"""
+# Of one customer, all of it, as the largest of them has.
+_FILL_ONE = """
+CREATE UNLOGGED TABLE bench_fill AS
+SELECT %(customer)s::int AS customer_id, %(meter)s::int AS meter_id, gen_random_uuid() AS key,
+       %(start)s::timestamptz + random() * %(days)s * interval '1 day' AS occurred_at,
+       (%(sets)s::int[])[1 + floor(random() * 6)::int] AS dimension_set_id,
+       floor(random() * 1000)::numeric AS value
+FROM generate_series(1, %(rows)s)
 """
 _KEYS = """
 INSERT INTO meters_eventkey (customer_id, meter_id, key, occurred_at, content)
@@ -100,6 +109,31 @@ def fill(meter: Meter, wanted: int, say) -> None:
         cursor.execute("DROP TABLE IF EXISTS bench_fill")
         cursor.execute("VACUUM ANALYZE")
         cursor.execute("CHECKPOINT")
+
+
+def fill_one(customer: Customer, meter: Meter, say) -> None:
+    """Gives a customer without events a hundredth of what is there, which is the share of the largest."""
+    if UsageBucket.objects.filter(customer_id=customer.pk).exists():
+        return
+    now, rows = datetime.now(UTC), max(Event.objects.count() // 100, 10_000)
+    partitions.ensure_span(now - timedelta(days=DAYS + 1), now)
+    figures = {
+        "customer": customer.pk,
+        "meter": meter.id,
+        "start": now - timedelta(days=DAYS),
+        "days": DAYS,
+        "sets": list(dimension_set_ids({(("source", system),) for system in SYSTEMS}).values()),
+        "rows": rows,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS bench_fill")
+        cursor.execute(_FILL_ONE, figures)
+        cursor.execute("BEGIN")
+        for statement in (_KEYS, _EVENTS, _BUCKETS, _VERSIONS):
+            cursor.execute(statement)
+        cursor.execute("COMMIT")
+        cursor.execute("DROP TABLE bench_fill")
+    say(f"{rows:,} events of {customer} are there")
 
 
 def bodies(count: int, batch: int, *, one_customer: bool, random_ids: bool) -> list[bytes]:

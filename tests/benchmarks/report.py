@@ -14,6 +14,7 @@ from tests.benchmarks.charges import Charges
 from tests.benchmarks.fresh import Measured as Fresh
 from tests.benchmarks.ingest import Measured, Workload
 from tests.benchmarks.month import Measured as Month
+from tests.benchmarks.pages import PageTime
 from tests.benchmarks.reads import Read
 from tests.benchmarks.sdk import Overhead
 from tests.benchmarks.servers import BASE_DIR, COPY_BATCH
@@ -40,6 +41,7 @@ class Report:
     memory: list[int] = field(default_factory=list)
     hot: tuple[int, int, int, float] | None = None
     reads: list[Read] = field(default_factory=list)
+    pages: list[PageTime] = field(default_factory=list)
     charges: list[Charges] = field(default_factory=list)
     backtest: Backtested | None = None
     month: Month | None = None
@@ -81,6 +83,17 @@ class Report:
             lines += ["", "| read | median ms | worst ms | bar |", "|---|--:|--:|--:|"]
             for read in self.reads:
                 lines.append(f"| {read.name} | {read.median:,.1f} | {read.worst:,.1f} | {read.limit:,} |")
+        if self.pages:
+            lines += [
+                "",
+                "| page of portal | median ms | Python ms | worst ms | bar | queries | kB with what it loads | bar |",
+                "|---|--:|--:|--:|--:|--:|--:|--:|",
+            ]
+            for page in self.pages:
+                lines.append(
+                    f"| {page.name} | {page.median:,.1f} | {page.python:,.1f} | {page.worst:,.1f} | {page.limit:,.0f}"
+                    f" | {page.queries} | {page.kilobytes:,.0f} | {page.largest} |"
+                )
         if self.charges:
             lines += ["", "| charges, one core | a second, median | worst | bar |", "|---|--:|--:|--:|"]
             for row in self.charges:
