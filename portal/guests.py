@@ -20,8 +20,9 @@ from portal.viewers import Kind, Sight, Viewer
 
 LINK_KEY = "portal-link"
 LOOK_KEY = "portal-look"
-# What staff who look on may send: all that ends it.
+# What staff who look on may send: all that ends it. What is their own they see once they have left.
 LEAVING = ("leave", "sign-out")
+THEIR_OWN = ("account",)
 READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -81,9 +82,8 @@ def over(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
 
 
 class OnlyLooking:
-    """The middleware that keeps staff who look on from sending anything but that they leave.
-
-    In front of all views of the portal, so that none has to think of it.
+    """The middleware that keeps staff who look on from their own account, and from sending anything but that they
+    leave: in front of all views of the portal, so that none has to think of it.
     """
 
     def __init__(self, get_response: Any) -> None:
@@ -94,13 +94,16 @@ class OnlyLooking:
 
     def process_view(self, request: HttpRequest, view: object, args: object, kwargs: object) -> HttpResponse | None:
         match = request.resolver_match
-        if request.method in READING or match is None or match.app_name != "portal" or match.url_name in LEAVING:
+        if match is None or match.app_name != "portal" or match.url_name in LEAVING:
+            return None
+        is_own = (match.url_name or "").startswith(THEIR_OWN)
+        if request.method in READING and not is_own:
             return None
         # Pages in frames have no session.
         if LOOK_KEY not in getattr(request, "session", {}):
             return None
         look = look_of(request)
         request.look = look  # type: ignore[attr-defined]
-        response = render(request, "portal/only_looking.html", {"look": look}, status=403)
+        response = render(request, "portal/only_looking.html", {"look": look, "is_own": is_own}, status=403)
         patch_cache_control(response, private=True, no_store=True)
         return response
