@@ -5,9 +5,12 @@ from collections.abc import Iterator
 import pytest
 import time_machine
 
+from invoices.models import Invoice
 from meters.models import Customer
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan
 from tests.invoices.november import NOW
+from tests.invoices.settled import make_bill
+from tests.kept import kept
 from tests.killing import Workers
 
 
@@ -23,6 +26,13 @@ def acme(november: None, db: None) -> Customer:
     """A customer on the story's plan."""
     make_plan("AwesomeIntegrationApi", {make_meter(): STORY_RATE}, is_default=True)
     return make_customer("acme")
+
+
+@pytest.fixture
+@kept(at=NOW)
+def november_bill(november: None, db: None) -> Invoice:
+    """November's bill of `settled.make_bill`, final on 3 December."""
+    return make_bill()
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,9 @@ from invoices.models import Backtest
 from pricing.models import Plan
 from pricing.plans import draft_version, set_rate, set_terms
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, send
+from tests.kept import kept
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +28,7 @@ PER_CALL = {"model": "per_unit", "unit_price": "0.01"}
 
 @pytest.fixture(autouse=True)
 def _clock() -> Iterator[None]:
-    with time_machine.travel(datetime(2026, 11, 22, 12, tzinfo=UTC), tick=False):
+    with time_machine.travel(NOON, tick=False):
         yield
 
 
@@ -36,7 +39,8 @@ def staff(client: Client) -> Client:
 
 
 @pytest.fixture
-def plan() -> Plan:
+@kept(at=NOON)
+def plan(db: None) -> Plan:
     """acme: $5.00, then $60.00; globex: nothing, then $10.00; initech: $100.00, then $250.00."""
     meter = make_meter()
     plan = make_plan("story", {meter: STORY_RATE})

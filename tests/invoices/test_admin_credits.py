@@ -13,13 +13,15 @@ from tests.factories import live_invoice, make_customer, make_meter, put_on, run
 from tests.invoices.november import NOW
 from tests.invoices.plans import ONE_EACH, plan_with
 from tests.invoices.prepaid import finalized, prepaid
+from tests.kept import kept
 
 pytestmark = pytest.mark.django_db
 GRANT = {"name": "Starter pack", "amount": "100", "currency": "usd", "priority": "50"}
 
 
 @pytest.fixture
-def acme(november: object) -> Customer:
+@kept(at=NOW)
+def acme(november: object, db: None) -> Customer:
     """It owes $40 so far."""
     customer = make_customer("acme", name="Acme Corp")
     put_on(customer, plan_with("Basic", {make_meter(): ONE_EACH}), date(2026, 11, 1))

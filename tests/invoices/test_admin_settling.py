@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
@@ -21,10 +22,9 @@ ACTIONS = ["payment", "refund", "write-off", "credit", "void", "reissue"]
 
 
 @pytest.fixture
-def bill(november: Any, db: None) -> Invoice:
-    made = make_bill()
+def bill(november: time_machine.Traveller, november_bill: Invoice) -> Invoice:
     november.move_to(DECEMBER)
-    return made
+    return november_bill
 
 
 @pytest.fixture

@@ -21,10 +21,9 @@ Api = Callable[..., APIClient]
 
 
 @pytest.fixture
-def bill(november: time_machine.Traveller, db: None) -> Invoice:
-    made = make_bill()
+def bill(november: time_machine.Traveller, november_bill: Invoice) -> Invoice:
     november.move_to(DECEMBER)
-    return made
+    return november_bill
 
 
 @pytest.fixture

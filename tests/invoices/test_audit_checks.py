@@ -22,6 +22,7 @@ from tests.invoices.books import audit, findings
 from tests.invoices.late import at, policy, void, work_at
 from tests.invoices.plans import ONE_EACH, fee, plan_with
 from tests.invoices.prepaid import prepaid
+from tests.kept import kept
 
 pytestmark = pytest.mark.django_db
 
@@ -59,16 +60,24 @@ def clock() -> Iterator[time_machine.Traveller]:
 
 
 @pytest.fixture
-def acme(clock: time_machine.Traveller, db: None) -> Customer:
+@kept()
+def books(db: None) -> Customer:
     """40 calls and a fee of 10 in September, which is final as 2026-0001 with 10% of tax; and 8 in October."""
-    customer = make_customer("acme")
-    save_tax_rate(changes={"key": "vat", "name": "VAT", "percent": "10", "is_default": True})
-    put_on(customer, plan_with("Basic", {make_meter("Calls"): ONE_EACH}, fee("base", "10")), date(2026, 9, 1))
-    send("acme", "Calls", 40, time=at(9, 10), now=at(9, 10), id="first")
-    work_at(clock, at(10, 3), sweeps=1)
-    send("acme", "Calls", 8, time=at(10, 2), id="second")
-    work_at(clock, at(10, 5), sweeps=1)
-    return customer
+    with time_machine.travel(at(9, 1), tick=False) as clock:
+        customer = make_customer("acme")
+        save_tax_rate(changes={"key": "vat", "name": "VAT", "percent": "10", "is_default": True})
+        put_on(customer, plan_with("Basic", {make_meter("Calls"): ONE_EACH}, fee("base", "10")), date(2026, 9, 1))
+        send("acme", "Calls", 40, time=at(9, 10), now=at(9, 10), id="first")
+        work_at(clock, at(10, 3), sweeps=1)
+        send("acme", "Calls", 8, time=at(10, 2), id="second")
+        work_at(clock, at(10, 5), sweeps=1)
+        return customer
+
+
+@pytest.fixture
+def acme(clock: time_machine.Traveller, books: Customer) -> Customer:
+    clock.move_to(at(10, 5))
+    return books
 
 
 def test_books_without_a_fault(acme: Customer) -> None:

@@ -17,6 +17,7 @@ from meters.models import Customer, Meter
 from pricing.models import Plan, TaxRate
 from pricing.plans import activate, draft_version, set_rate, set_terms
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, run_sweep, send
+from tests.kept import kept
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 START = date(2026, 8, 1)
@@ -34,11 +35,13 @@ def _clock() -> Iterator[None]:
 
 
 @pytest.fixture
-def meter() -> Meter:
+@kept(at=NOW)
+def meter(db: None) -> Meter:
     return make_meter()
 
 
 @pytest.fixture
+@kept(at=NOW)
 def plan(meter: Meter) -> Plan:
     """The story's plan, with a draft."""
     plan = make_plan("story", {meter: STORY_RATE})

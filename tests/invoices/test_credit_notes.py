@@ -29,8 +29,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("november")]
 
 
 @pytest.fixture
-def bill(november: None, db: None) -> Invoice:
-    return make_bill()
+def bill(november_bill: Invoice) -> Invoice:
+    return november_bill
 
 
 def credit(bill: Invoice, amounts=None, **fields) -> CreditNote:

@@ -35,6 +35,7 @@ from tests.factories import (
 )
 from tests.invoices.late import at, void, work_at
 from tests.invoices.plans import ONE_EACH, fee, plan_with
+from tests.kept import kept
 from tests.meters.recount import recounted_events, stored_facts
 
 pytestmark = pytest.mark.django_db
@@ -47,19 +48,27 @@ def clock() -> Iterator[time_machine.Traveller]:
 
 
 @pytest.fixture
-def final(clock: time_machine.Traveller) -> Invoice:
+@kept()
+def september(db: None) -> Invoice:
     """30 calls on September's invoice, 2 that were voided in time, and 5 that came too late."""
-    customer = make_customer("acme")
-    put_on(customer, plan_with("Basic", {make_meter("Calls"): ONE_EACH}, fee("base", "20")), date(2026, 9, 1))
-    clock.move_to(at(9, 20))
-    send("acme", "Calls", 30, time=at(9, 10), id="first", source="crm", job="7")
-    send("acme", "Calls", 2, time=at(9, 11), id="wrong", source="erp")
-    void("wrong")
-    work_at(clock, at(10, 3))
+    with time_machine.travel(at(9, 1), tick=False) as clock:
+        customer = make_customer("acme")
+        put_on(customer, plan_with("Basic", {make_meter("Calls"): ONE_EACH}, fee("base", "20")), date(2026, 9, 1))
+        clock.move_to(at(9, 20))
+        send("acme", "Calls", 30, time=at(9, 10), id="first", source="crm", job="7")
+        send("acme", "Calls", 2, time=at(9, 11), id="wrong", source="erp")
+        void("wrong")
+        work_at(clock, at(10, 3))
+        clock.move_to(at(10, 5))
+        send("acme", "Calls", 5, time=at(9, 30), id="late")
+        run_sweep()
+        return Invoice.objects.get(number="2026-0001")
+
+
+@pytest.fixture
+def final(clock: time_machine.Traveller, september: Invoice) -> Invoice:
     clock.move_to(at(10, 5))
-    send("acme", "Calls", 5, time=at(9, 30), id="late")
-    run_sweep()
-    return Invoice.objects.get(number="2026-0001")
+    return september
 
 
 def events_of(client: APIClient, invoice: Invoice, position: int = 1, **asked: Any) -> Any:

@@ -15,7 +15,7 @@ from invoices.settling.settlement import days_over, is_overdue, overdue, refresh
 from invoices.settling.voiding import void_invoice
 from invoices.states import money_state
 from tests.factories import make_customer, put_on, send
-from tests.invoices.settled import DECEMBER, MID_NOVEMBER, finalize, fresh, make_bill, make_plan_of_two
+from tests.invoices.settled import DECEMBER, MID_NOVEMBER, finalize, fresh, make_plan_of_two
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("november")]
 
@@ -23,8 +23,8 @@ Status = Invoice.PaymentStatus
 
 
 @pytest.fixture
-def bill(november: None, db: None) -> Invoice:
-    return make_bill()
+def bill(november_bill: Invoice) -> Invoice:
+    return november_bill
 
 
 def pay(bill: Invoice, amount: str, reference: str = "", **fields) -> tuple[Payment, bool]:

@@ -1,7 +1,7 @@
 """`/v1/assignments` and their log: who is on which plan, from which day, and who did that."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -13,16 +13,18 @@ from meters.models import Customer
 from pricing.models import Assignment, AssignmentLog, Plan
 from pricing.plans import activate, draft_version, set_fee, set_rate
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, run_sweep
+from tests.kept import kept
 from tests.pricing.calls import Api, ok, pointers
 
 pytestmark = pytest.mark.django_db
 
 PATH = "/v1/assignments"
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
 def _noon() -> Iterator[None]:
-    with time_machine.travel("2026-11-22T12:00:00Z", tick=False):
+    with time_machine.travel(NOON, tick=False):
         yield
 
 
@@ -32,7 +34,8 @@ def client(api: Api, _noon: None) -> APIClient:
 
 
 @pytest.fixture(autouse=True)
-def _plans(_noon: None) -> None:
+@kept(at=NOON)
+def _plans(_noon: None, db: None) -> Customer:
     calls = make_meter()
     basic = Plan.objects.create(key="Basic")
     set_rate(draft_version(basic), product_item=calls.product_item, parameters=STORY_RATE)
@@ -40,7 +43,7 @@ def _plans(_noon: None) -> None:
     activate(basic)
     make_plan("Pro", {calls: STORY_RATE})
     make_plan("Traffic", {make_meter("Traffic"): STORY_RATE})
-    make_customer("acme", time_zone="Asia/Tokyo")
+    return make_customer("acme", time_zone="Asia/Tokyo")
 
 
 def on(customer: str = "acme", plan: str = "Basic", **fields: Any) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
+from meters.models import Customer
 from pricing.models import Assignment, Plan
 from pricing.plans import draft_version, set_fee, set_rate
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan
+from tests.kept import kept
 from tests.pricing.calls import DRAFT, Api
 
 pytestmark = pytest.mark.django_db
@@ -105,13 +107,18 @@ FUZZ = settings(
 
 
 @pytest.fixture
-def client(api: Api) -> APIClient:
+@kept()
+def acme(db: None) -> Customer:
     calls = make_meter()
     plan = Plan.objects.create(key="Basic")
     set_rate(draft_version(plan), product_item=calls.product_item, parameters=STORY_RATE)
     set_fee(draft_version(plan), key="seats", name="Seats", amount="5")
     make_plan("Pro", {calls: STORY_RATE}, is_default=True)
-    make_customer("acme")
+    return make_customer("acme")
+
+
+@pytest.fixture
+def client(api: Api, acme: Customer) -> APIClient:
     return api("read", "write")
 
 

@@ -10,20 +10,32 @@ from django.core.exceptions import ValidationError
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from meters.customers import create_customer
-from meters.models import Customer
+from meters.models import Customer, Meter
 from pricing.models import Assignment, AssignmentLog, AssignmentRule, Plan
 from pricing.plans import retire
 from pricing.rules import save_rule, try_rules
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on
+from tests.kept import kept
 from tests.racing import race
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def plans() -> tuple[Plan, Plan]:
-    meter = make_meter()
-    return make_plan("Basic", {meter: STORY_RATE}), make_plan("Gold", {meter: STORY_RATE})
+@kept()
+def basic_plan(db: None) -> Plan:
+    return make_plan("Basic", {make_meter(): STORY_RATE})
+
+
+@pytest.fixture
+@kept()
+def gold_plan(basic_plan: Plan) -> Plan:
+    return make_plan("Gold", {Meter.objects.get(): STORY_RATE})
+
+
+@pytest.fixture
+def plans(basic_plan: Plan, gold_plan: Plan) -> tuple[Plan, Plan]:
+    return basic_plan, gold_plan
 
 
 def test_rules_are_tried_without_any_effect(plans: tuple[Plan, Plan]) -> None:
