@@ -187,6 +187,8 @@ AXES_LOCKOUT_CALLABLE = "portal.lockout.locked_out"
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True
+# Our own page of them has no more than there is to see.
+AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
 # It looks for its own name in MIDDLEWARE; ours is config.middleware.Lockouts.
 SILENCED_SYSTEM_CHECKS = ["axes.W002"]

@@ -1,7 +1,8 @@
-"""Accounts: Django's own page of them, with where a person is signed in, and an end to it."""
+"""Accounts: Django's own page of them, with where a person is signed in, and an end to it; and wrong passwords."""
 
 from typing import Any
 
+from axes.models import AccessAttempt
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin
@@ -10,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from meters.admin.base import TabularInline, instant
+from meters.admin.base import ModelAdmin, ReadOnly, TabularInline, instant
 from portal.browser_sessions import end_sessions, this_session
 from portal.devices import device_words
 from portal.models import BrowserSession
@@ -78,3 +79,25 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
         if request.method == "POST" and answer.status_code == 302 and (user := self.get_object(request, unquote(id))):
             end_sessions(user, now=timezone.now(), but=this_session(request))
         return answer
+
+
+@admin.register(AccessAttempt)
+class WrongPasswordsAdmin(ReadOnly, ModelAdmin[AccessAttempt]):
+    """Who removes a row opens the lock that it keeps."""
+
+    list_display = ["username", "ip_address", "failures_since_start", "last"]
+    search_fields = ["username", "ip_address"]
+    fields = ["username", "ip_address", "device", "failures_since_start", "last"]
+    readonly_fields = ["device", "last"]
+    show_full_result_count = False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("axes.delete_accessattempt")
+
+    @admin.display(description="browser")
+    def device(self, tries: AccessAttempt) -> str:
+        return device_words(tries.user_agent)
+
+    @admin.display(description="last at", ordering="attempt_time")
+    def last(self, tries: AccessAttempt) -> str:
+        return instant(tries.attempt_time)

@@ -131,3 +131,17 @@ def test_nothing_but_the_database_has_to_be_there(client: Client, settings: Any)
     assert try_(client).status_code == 200
     assert try_(client, password=PASSWORD).status_code == 302
     assert client.post("/sign-in/link/", {"email": "alice@example.com"}).status_code == 302
+
+
+def test_staff_see_a_lock_and_open_it(client: Client) -> None:
+    lock(client)
+    staff = Client()
+    staff.force_login(User.objects.create_superuser("root", "root@example.com"))
+    page = staff.get("/admin/axes/accessattempt/").content.decode()
+    assert "alice" in page
+    assert "127.0.0.1" in page
+    [kept] = AccessAttempt.objects.all()
+    assert staff.get(f"/admin/axes/accessattempt/{kept.pk}/change/").status_code == 200
+    data = {"action": "delete_selected", "_selected_action": [kept.pk], "post": "yes"}
+    staff.post("/admin/axes/accessattempt/", data)
+    assert try_(client, password=PASSWORD).status_code == 302
