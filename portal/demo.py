@@ -22,6 +22,7 @@ from invoices.models import Invoice
 from invoices.policy import grace_time
 from invoices.policy_changes import set_billing_policy
 from invoices.prepaid.credits import grant_credits
+from invoices.settling.payments import record_payment
 from meters import partitions
 from meters.customers import create_customer
 from meters.decoding import EventIn
@@ -43,6 +44,7 @@ MONTHS = 3
 PASSWORD = "tollmeter"  # noqa: S105 (of a demo that listens on this machine alone, and printed at its start)
 STAFF = "staff"
 SEATS = "seats"
+PART_PAID = Decimal(100)
 SYSTEMS = ("crm", "shop", "erp", "warehouse", "mailing", "ledger")
 SELLER = {
     "seller_address": "5 Harbour Street\nBristol BS1 4QD\nUnited Kingdom",
@@ -116,6 +118,7 @@ def fill(now: datetime) -> None:
         send_history(demo, customer, first_day(demo, now), now)
     make_agreements(now)
     make_invoices(now)
+    make_payments(now)
     make_people()
 
 
@@ -305,6 +308,18 @@ def make_invoices(now: datetime) -> None:
 def _compute_stale() -> None:
     for pk in due.stale_invoices(limit=10_000):
         services.recalculate(pk)
+
+
+def make_payments(now: datetime) -> None:
+    """What is due was paid on its day; but of its last invoice Initech has paid a part."""
+    for invoice in Invoice.objects.filter(status=Invoice.Status.FINAL).select_related("customer").order_by("id"):
+        is_last = not invoice.customer.invoices.filter(
+            status=Invoice.Status.FINAL, period_start__gt=invoice.period_start
+        ).exists()
+        if invoice.customer.key == "initech" and is_last:
+            record_payment(invoice.pk, amount=PART_PAID, reference="BANK-2051", actor=STAFF, now=now)
+        elif invoice.due_on and invoice.due_on <= now.date() and invoice.amount_due > 0:
+            record_payment(invoice.pk, amount=invoice.amount_due, paid_on=invoice.due_on, actor=STAFF, now=now)
 
 
 def make_people() -> None:

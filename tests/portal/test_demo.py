@@ -54,6 +54,8 @@ def test_it_has_customers_usage_and_months_of_final_invoices() -> None:
         "initech": {"usage", "fee", "promotion", "true_up", "tax"},
         "hooli": {"trial"},
     }
+    owed = Invoice.objects.filter(status="final", payment_status__in=["unpaid", "partly"])
+    assert [(one.customer.key, one.paid) for one in owed.filter(due_on__lt=now.date())] == [("initech", demo.PART_PAID)]
     assert not Event.objects.filter(occurred_at__gt=now).exists()
     # They came on their day, so no invoice says that they came late.
     assert not Event.objects.filter(received_at__lt=F("occurred_at")).exists()
