@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 
 TEXT, MARK = Decimal("4.5"), Decimal(3)
 STEPS = 255
@@ -47,7 +47,8 @@ class Accents:
     dark: Scheme
 
 
-@cache
+# Anybody may ask for any colour (portal/embed_look.py), so not all of them are remembered.
+@lru_cache(maxsize=256)
 def accents_of(accent: str) -> Accents:
     """The tokens of both schemes. Raises ColourError for what is no colour, or cannot be made readable."""
     given = checked(accent)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Self
 
 from invoices.colours import Accents, ColourError, accents_of, hex_of, read
@@ -43,8 +42,6 @@ def digits_of(text: str) -> str:
         return ""
 
 
-# Anybody may ask for any colour, so not all of them are remembered.
-@lru_cache(maxsize=256)
 def readable_accents(digits: str) -> Accents:
     """The tokens of this colour in both schemes. One too pale to be seen is darkened to the nearest that is not: here
     nobody is there to be told."""

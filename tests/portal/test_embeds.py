@@ -14,13 +14,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from invoices.alerting.budgets import set_budget
 from invoices.models import Invoice
 from meters.models import Customer, Meter
 from portal import embed_urls
 from portal.embeds import VIEWS, create_embed_token, revoke_embed_tokens
 from portal.models import EmbedToken
 from pricing.models import Plan
-from tests.factories import make_customer, make_plan, put_on, run_sweep, send
+from pricing.plans import activate, draft_version, set_rate, set_terms
+from tests.factories import make_customer, make_meter, make_plan, put_on, run_sweep, send
 from tests.portal.conftest import NOW
 
 ORIGIN = "https://app.example"
@@ -198,7 +200,7 @@ def test_no_cookie_is_read_or_set_and_nothing_is_written(
         assert getattr(owner, method)(f"{address(name, october)}?token={token}").status_code == 405
 
 
-@pytest.mark.parametrize(("name", "most"), [("charges", 40), ("usage", 12), ("invoices", 8), ("plans", 30)])
+@pytest.mark.parametrize(("name", "most"), [("charges", 24), ("usage", 9), ("invoices", 5), ("plans", 14)])
 def test_queries(name: str, most: int, token: str, django_assert_max_num_queries: Any) -> None:
     with django_assert_max_num_queries(most):
         assert opened(f"/embed/{name}", token).status_code == 200
@@ -225,12 +227,42 @@ def test_a_page_with_all_that_it_loads_is_below_150_kb(name: str, token: str, oc
     assert not re.search(r"<script(?! [^>]*src=)|<style|https?://(?!app\.example|www\.w3\.org)", text)
 
 
-def test_charges(token: str, november: Invoice) -> None:
+def test_charges(token: str, acme: Customer, november: Invoice) -> None:
+    set_budget(acme, amount="60", currency="USD", actor="test", now=NOW)
     text = opened("/embed/charges", token).content.decode()
-    for words in ("Charges so far", "$40.00", "Estimate", "Projected", "Next invoice", "12,300", "calls", "Why"):
+    for words in (
+        "Charges so far",
+        "$40.00",
+        "Estimate",
+        "Projected",
+        "Next invoice",
+        "12,300",
+        "calls",
+        "Why",
+        "Budget $60.00",
+    ):
         assert words in text
     # Its links would lead to pages that no frame may show.
     assert not re.findall(r'<a [^>]*href="(?!/embed/|\?)', text)
+
+
+def test_two_plans_in_two_currencies(acme: Customer, calls: Meter, november: Invoice) -> None:
+    seats = make_meter("Seats")
+    tokyo = Plan.objects.create(key="Tokyo")
+    set_terms(draft_version(tokyo), currency="JPY")
+    parameters = {"model": "per_unit", "unit_price": "120"}
+    set_rate(draft_version(tokyo), product_item=seats.product_item, parameters=parameters)
+    activate(tokyo)
+    put_on(acme, tokyo, date(2026, 11, 1))
+    send("acme", "Seats", 7, time=datetime(2026, 11, 17, 9, tzinfo=UTC))
+    run_sweep()
+    run_sweep()
+    token = make_token(acme)
+    text = opened("/embed/charges", token).content.decode()
+    for words in ("$40.00", "¥840", "Growth", "Tokyo", "1–30 Nov 2026"):
+        assert words in text
+    assert "¥840" in opened("/embed/invoices", token).content.decode()
+    assert opened("/embed/plans", token).content.decode().count("Your plan") == 2
 
 
 def test_usage_is_asked_for_as_on_the_usage_page(token: str) -> None:
