@@ -4,10 +4,11 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Context, Decimal
+from decimal import Decimal
 
 from invoices.adjustments import subject_of
 from invoices.computing import LineUsage, Priced, filters_of, priced_lines, product_items
+from invoices.costs import running_amounts
 from invoices.drafting import Draft, draft
 from invoices.late.corrections import correction_lines
 from invoices.late.final_terms import final_subject
@@ -18,17 +19,13 @@ from invoices.subjects import Subject, frames_of, terms_of
 from meters.aggregation import ROUNDINGS
 from meters.models import Meter
 from meters.periods import Period, floor_hour, windows
-from meters.usage import Values
 from pricing.models import ProductItem
-from pricing.money import round_money, total_of
+from pricing.money import total_of
 from pricing.rates import needs_events
-from pricing.terms import Terms
 
 # Of single events, what a page can wait for: a day's share is charged event by event, and so is what is projected.
 # The range goes through them twice more.
 MOST_EVENTS_BY_DAY, MOST_EVENTS_AHEAD, MOST_EVENTS_IN_RANGE = 20_000, 200_000, 20_000
-# Digits for the largest quantity and then some.
-ESTIMATE = Context(prec=100)
 ZERO = Decimal(0)
 GROWING = (Meter.Aggregation.SUM, Meter.Aggregation.COUNT)
 
@@ -80,27 +77,13 @@ def daily_costs(invoice: Invoice, *, now: datetime, look: Look | None = None) ->
     in_trial = [ZERO] * (len(days) - len(charged))
     rows: dict[int, list[list[Decimal]]] = {}
     for line in lines:
-        running = [ZERO, *_running(invoice, line, usage, len(charged))]
+        amounts = running_amounts(invoice, line, usage, range(len(charged)), most=MOST_EVENTS_BY_DAY)
+        running = [ZERO, *amounts]
         added = [total_of((after, -before)) for before, after in itertools.pairwise(running)]
         rows.setdefault(line.item.pk, []).append([*in_trial, *added])
     priced = [item for item in look.items if item.pk in rows]
     costs = tuple(tuple(total_of(day) for day in zip(*rows[item.pk], strict=True)) for item in priced)
     return DailyCosts(tuple(days), tuple(priced), costs)
-
-
-def _running(invoice: Invoice, line: Priced, usage: LineUsage, days: int) -> list[Decimal]:
-    """What a line comes to at the end of each charged day."""
-    last = usage.item_usage(invoice.customer, line, days - 1) if days else None
-    if last is None or not isinstance(last.events, Values) or len(last.events) <= MOST_EVENTS_BY_DAY:
-        so_far = (usage.item_usage(invoice.customer, line, window) for window in range(days))
-        return [draft([one], Terms(invoice.currency)).total for one in so_far]
-    total = draft([last], Terms(invoice.currency)).total
-    read = usage.usages[invoice.customer.pk]
-    sums = [read.quantity(line.item.meter, window, line.group) for window in range(days)]
-    if not sums[-1]:
-        return [ZERO] * (days - 1) + [total]
-    shares = [ESTIMATE.divide(ESTIMATE.multiply(total, one), sums[-1]) for one in sums[:-1]]
-    return [*(round_money(share, invoice.currency) for share in shares), total]
 
 
 def projection(invoice: Invoice, *, now: datetime) -> Draft | None:

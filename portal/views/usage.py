@@ -33,9 +33,12 @@ def usage(request: PortalRequest) -> HttpResponse:
     if not form.is_valid():
         return render(request, template, {"form": form}, status=422)
     address = f"{reverse('portal:usage')}?{form.address()}"
-    context = {**_context(form, _report(request, form)), "now": timezone.now(), "address": address}
+    events = f"{reverse('portal:usage-events')}?{_of_events(request, form)}"
+    context = {**_context(form, _report(request, form)), "now": timezone.now(), "address": address, "events": events}
     if is_fragment and request.htmx.target == "usage-figures":
-        return render(request, "portal/usage.html#figures", context)
+        # What is over changes no more, and 286 ends the asking.
+        status = 200 if context["report"].is_running else 286
+        return render(request, "portal/usage.html#figures", context, status=status)
     # Who went on by a link inside goes on from the heading of what came; who chose in the form stays in it.
     context["moves_focus"] = is_fragment and (request.htmx.trigger or "").startswith("to-")
     response = render(request, template, context)
@@ -81,7 +84,6 @@ def _context(form: UsageQuery, report: UsageReport) -> dict[str, Any]:
         "form": form,
         "report": report,
         "query": form.address(),
-        "events": f"{reverse('portal:usage-events')}?{_of_events(form)}",
         "before": (before.words, form.address(span=before)) if before else None,
         "after": (after.words, form.address(span=after)) if after else None,
         "chips": [
@@ -99,8 +101,14 @@ def _only(form: UsageQuery, text: str) -> str:
     return form.address(filters={**form.filters, form.chosen_group: text}, group="")
 
 
-def _of_events(form: UsageQuery) -> str:
-    """The event log of the same meter, time and groups."""
-    span, named = form.span, {f"filter[{name}]": text for name, text in form.filters.items()}
-    days = {"from": span.first.isoformat(), "to": span.last.isoformat()}
-    return urlencode({"meter": form.cleaned_data["meter"], **days, **named})
+def _of_events(request: PortalRequest, form: UsageQuery) -> str:
+    """The event log of the same meter, time and groups, with the times that it is read in."""
+    zone, period = request.viewer.zone_beside(request.customer), form.span.period
+    bounds = {"from": period.start.astimezone(zone), "to": period.end.astimezone(zone)}
+    return urlencode(
+        {
+            "meter": form.cleaned_data["meter"],
+            **{name: f"{bound:%Y-%m-%dT%H:%M}" for name, bound in bounds.items()},
+            **{f"filter[{name}]": text for name, text in form.filters.items()},
+        }
+    )

@@ -397,7 +397,9 @@ def test_a_group_is_clicked_to_see_only_that(owner: Client) -> None:
     assert 'href="/usage/?period=2026-11&meter=ApiCalls&view=cumulative"' in content
     assert '<input type="hidden" name="filter[source]" value="sap">' in content
     assert rows(owner, link.partition("?")[2])[-1] == ["total", "5000"]
-    assert "/usage/events/?meter=ApiCalls&from=2026-11-01&to=2026-11-30&filter%5Bsource%5D=sap" in content
+    assert (
+        "/usage/events/?meter=ApiCalls&from=2026-11-01T00%3A00&to=2026-12-01T00%3A00&filter%5Bsource%5D=sap" in content
+    )
 
 
 def test_of_one_group_another_dimension(owner: Client, acme: Customer) -> None:
@@ -430,6 +432,9 @@ def test_a_running_period_follows_by_itself_and_nothing_else_is_swapped(owner: C
     assert fragment in content
     assert "HX-Push-Url" not in poll
     assert "data-live" not in owner.get("/usage/?period=2026-10").content.decode()
+    # One that was left open when the period ended has its last figures, and asks no more.
+    assert owner.get("/usage/?period=2026-10", headers=HTMX | {"HX-Target": "usage-figures"}).status_code == 286
+    assert poll.status_code == 200
 
 
 def test_who_goes_on_by_a_link_goes_on_from_the_heading(owner: Client) -> None:
