@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
-from django.contrib.auth import get_user_model
 from django.contrib.auth.forms import AuthenticationForm, UsernameField
 
 from meters.models import Customer
+from portal.accounts import account_named
+
 
 class SignInForm(AuthenticationForm):
     """Takes the user name, or the e-mail address where exactly one account has it."""
@@ -21,11 +22,8 @@ class SignInForm(AuthenticationForm):
 
     def clean_username(self) -> str:
         name: str = self.cleaned_data["username"]
-        users = get_user_model().objects
-        if "@" not in name or users.filter(username=name).exists():
-            return name
-        named = list(users.filter(email__iexact=name, is_active=True)[:2])
-        return named[0].get_username() if len(named) == 1 else name
+        user = account_named(name)
+        return name if user is None else user.get_username()
 
 
 class SwitchForm(forms.Form):

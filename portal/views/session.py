@@ -1,4 +1,4 @@
-"""Signing in and out, and switching between the customers that one person may see."""
+"""Signing in with a password, and switching between the customers that one person may see."""
 
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse

@@ -31,6 +31,9 @@ PAGES = [
     "/alerts/add/?kind=Nope",
     "/invoices/{pk}/",
     "/invoices/{pk}/lines/1/",
+    "/team/",
+    "/team/leave/",
+    "/account/",
     "/no-such-page/",
 ]
 
@@ -56,8 +59,21 @@ def test_a_page_has_nothing_inline(page: str, owner: Client, november: Invoice) 
     assert "frame-ancestors 'none'" in policy
 
 
-def test_the_sign_in_page_has_nothing_inline(client: Client, db: None) -> None:
-    answer = client.get("/sign-in/")
+@pytest.mark.parametrize(
+    "page",
+    [
+        "/sign-in/",
+        "/sign-in/link/",
+        "/sign-in/link/sent/",
+        "/sign-in/link/made-up/",
+        "/password-reset/",
+        "/password-reset/sent/",
+        "/password-reset/x/made-up/",
+        "/join/made-up/",
+    ],
+)
+def test_a_page_to_come_in_by_has_nothing_inline(page: str, client: Client, db: None) -> None:
+    answer = client.get(page)
     check(answer.content.decode())
     assert "script-src 'self'" in answer["Content-Security-Policy"]
 
@@ -70,7 +86,7 @@ def test_what_htmx_calls_is_also_a_link(page: str, owner: Client, november: Invo
     assert calls
     for call in calls:
         assert f'href="{call}"' in content
-    assert set(re.findall(r'hx-trigger="([^"]+)"', content)) <= {"every 3s", "change, submit"}
+    assert set(re.findall(r'hx-trigger="([^"]+)"', content)) <= {"every 3s", "change, submit", "submit"}
 
 
 def test_faults_have_pages(rf: RequestFactory, db: None) -> None:
