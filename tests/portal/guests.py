@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from meters.keys import create_api_key
@@ -29,6 +31,14 @@ def come_by_link(customer: Customer, client: Client | None = None, **fields: Any
     client = client or Client()
     assert client.post(path).status_code == 302
     return client, PortalSession.objects.get(pk=session.pk)
+
+
+def queries_of(client: Client, path: str) -> int:
+    """How many a page costs that was asked for before."""
+    client.get(path)
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(path).status_code == 200
+    return len(queries)
 
 
 def make_staff(name: str = "sue", *, may_look: bool = True, **fields: Any) -> User:
