@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
+from django_htmx.http import HttpResponseStopPolling
 
 from invoices.branding import css_of
 from invoices.models import Invoice
@@ -32,7 +33,8 @@ View = EmbedToken.View
 def charges(request: EmbedRequest) -> HttpResponse:
     view = overview_of(request.customer, now=timezone.now())
     budgets = budget_panel(request.customer, view.bills)
-    return _show(request, "charges", {"view": view, "budgets": budgets, "zone": request.customer.zone})
+    context = {"view": view, "budgets": budgets, "zone": request.customer.zone}
+    return _show(request, "charges", context, moves=not view.is_over)
 
 
 @for_token(View.USAGE)
@@ -43,7 +45,8 @@ def usage(request: EmbedRequest) -> HttpResponse:
         return _show(request, "usage", {})
     report_of = cost_report if query.is_cost else usage_report
     report = report_of(request.customer, query.question(), now=now)
-    return _show(request, "usage", {"form": query, "report": report, "now": now}, asked=query.address())
+    context = {"form": query, "report": report, "now": now}
+    return _show(request, "usage", context, asked=query.address(), moves=report.is_running)
 
 
 @for_token(View.INVOICES)
@@ -58,7 +61,8 @@ def invoices(request: EmbedRequest) -> HttpResponse:
         "freshness": freshness(request.customer, live, now=now),
         "zone": request.customer.zone,
     }
-    return _show(request, "invoices", context, asked=f"page={page.number}" if page.number > 1 else "")
+    asked = f"page={page.number}" if page.number > 1 else ""
+    return _show(request, "invoices", context, asked=asked, moves=bool(live))
 
 
 @for_token(View.PLANS)
@@ -84,11 +88,15 @@ def accent(request: HttpRequest) -> HttpResponse:
     return HttpResponse(css_of(readable_accents(digits)), content_type="text/css; charset=utf-8", headers=headers)
 
 
-def _show(request: EmbedRequest, name: str, context: dict[str, Any], *, asked: str = "") -> HttpResponse:
+def _show(
+    request: EmbedRequest, name: str, context: dict[str, Any], *, asked: str = "", moves: bool = True
+) -> HttpResponse:
     """The page, or the part of it that htmx asks for by the name of what it replaces. `asked` is what it was asked
-    for beside its token and look, as a query string."""
+    for beside its token and look, as a query string; what `moves` no more need not be asked for again."""
     kept = urlencode(request.kept)
-    part = {"live": f"portal/embed/_{name}.html", "embed": f"portal/embed/{name}.html#embed"}
-    template = part.get(request.htmx.target or "", "") if request.htmx else ""
     context |= {"kept": kept, "again": f"{request.path}?{'&'.join(filter(None, (kept, asked)))}"}
-    return render(request, template or f"portal/embed/{name}.html", context)
+    target = request.htmx.target if request.htmx else None
+    if target == "live":
+        status = 200 if moves else HttpResponseStopPolling.status_code
+        return render(request, f"portal/embed/_{name}.html", context, status=status)
+    return render(request, f"portal/embed/{name}.html" + ("#embed" if target == "embed" else ""), context)

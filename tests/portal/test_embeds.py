@@ -272,6 +272,8 @@ def test_usage_is_asked_for_as_on_the_usage_page(token: str) -> None:
     text = opened("/embed/usage", token, group="source", view="cumulative", period="2026-10").content.decode()
     assert "6,000" in text
     assert "12,300" not in text
+    assert opened("/embed/usage", token, headers=HTMX).status_code == 200
+    assert opened("/embed/usage", token, headers=HTMX, period="2026-10").status_code == 286  # it moves no more
     text = opened("/embed/usage", token, measure="cost", compare="previous").content.decode()
     assert "$40.00" in text
     assert f'hx-get="/embed/usage?token={token}&amp;period=2026-11&amp;meter=ApiCalls&amp;measure=cost' in text
@@ -307,6 +309,10 @@ def test_invoices_come_a_page_at_a_time(growth: Plan) -> None:
     assert "Running" not in second
     assert f'hx-get="/embed/invoices?token={token}&amp;page=2"' in second
     assert opened("/embed/invoices", token, page="x").status_code == 200
+    # What does not move is not asked for again and again.
+    assert opened("/embed/invoices", token, headers=HTMX).status_code == 200
+    assert opened("/embed/invoices", token, headers=HTMX, page="2").status_code == 286
+    assert opened("/embed/charges", token, headers=HTMX).status_code == 200
 
 
 def test_plans_shows_ones_own_and_those_on_offer(token: str, calls: Meter) -> None:
