@@ -65,8 +65,10 @@ def listing_of(invoices: "QuerySet[Invoice]", *, now: datetime) -> Listing:
     )
     found = list(rows)
     years = range(min((row["first"] for row in found), default=1), max((row["last"] for row in found), default=0) + 1)
-    names = ("currency", "to_pay", "to_pay_count", "overdue", "overdue_count")
-    return Listing([Owed(**{name: row[name] for name in names}) for row in found], list(reversed(years)))
+    owed = [
+        Owed(row["currency"], row["to_pay"], row["to_pay_count"], row["overdue"], row["overdue_count"]) for row in found
+    ]
+    return Listing(owed, list(reversed(years)))
 
 
 def of_year(invoices: "QuerySet[Invoice]", year: int) -> "QuerySet[Invoice]":
