@@ -38,14 +38,15 @@ def create_embed_token(
 
     Forgets the customer's tokens that ended long ago.
     """
-    chosen = [view for view in VIEWS if view in set(views)]
+    wanted = set(views)
+    chosen = [view for view in VIEWS if view in wanted]
     faults = {}
     named: list[str] = []
     try:
         named = origins_of(origins)
     except NotAnOrigin as error:
         faults["origins"] = str(error)
-    if not chosen or not set(views) <= set(VIEWS):
+    if not chosen or not wanted <= set(VIEWS):
         faults["views"] = f"Some of: {', '.join(VIEWS)}."
     if not SHORTEST <= life <= LONGEST:
         faults["expires_in"] = f"From {SHORTEST.seconds} to {LONGEST.seconds:,} seconds."
@@ -67,11 +68,9 @@ def create_embed_token(
 
 def revoke_embed_tokens(customer: Customer, *, pk: int | None = None, now: datetime) -> int:
     """Ends one of the customer's tokens, or all of them, from the next request on; returns how many there were."""
-    tokens = (
-        EmbedToken.objects.filter(customer=customer)
-        if pk is None
-        else EmbedToken.objects.filter(customer=customer, pk=pk)
-    )
+    tokens = EmbedToken.objects.filter(customer=customer)
+    if pk is not None:
+        tokens = tokens.filter(pk=pk)
     tokens.filter(revoked_at=None, expires_at__gt=now).update(revoked_at=now)
     return tokens.count()
 
