@@ -20,7 +20,7 @@ ORDER = {
         "WebhookEndpoint",
         "WebhookDelivery",
     ],
-    "portal": [],
+    "portal": ["Membership", "PortalPolicy", "PortalSession", "StaffView", "ReadKeyEvent"],
     "auth": [],
 }
 

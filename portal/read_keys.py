@@ -89,7 +89,7 @@ def rotate_read_key(
     if overlap and len(replaced) >= MOST_REPLACED:
         raise ValidationError(
             {
-                "overlap": f"{MOST_REPLACED} keys work on beside the ones that take their place. Revoke one of them, or "
+                "overlap": f"{MOST_REPLACED} keys work on beside those that take their place. Revoke one of them, or "
                 "end this one at once."
             }
         )
