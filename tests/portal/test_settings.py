@@ -145,6 +145,9 @@ class TestTheZone:
         assert "19:32 IST" in page
         assert "14:02 UTC" not in page
         assert "1–30 Nov 2026" in page
+        log = owner.get("/usage/events/").content.decode()
+        assert "18 Nov 2026, 14:30:00 IST" in log
+        assert "09:00:00 UTC" not in log
         settings = owner.get("/settings/").content.decode()
         assert '<option value="Asia/Kolkata" selected>Kolkata</option>' in settings
         assert "Days and periods of bills are always those of UTC." in settings
