@@ -58,9 +58,8 @@ def test_the_newest_come_first_with_all_that_there_is_to_say(owner: Client, log:
     assert "(UTC). As of 18 Nov 2026, 14:02 UTC" in page
 
 
-@pytest.mark.parametrize(
-    ("query", "ids"),
-    [
+def test_it_is_narrowed_down(owner: Client, log: Customer) -> None:
+    for query, ids in (
         ("meter=Users", ["e0"]),
         ("meter=ApiCalls&from=2026-11-18T09:30&to=2026-11-18T10:30", ["e1"]),
         ("from=2026-11-18T10:30", ["e0", "e2"]),
@@ -69,14 +68,11 @@ def test_the_newest_come_first_with_all_that_there_is_to_say(owner: Client, log:
         ("filter[job]=j1&dimension=source&value=shop", ["e1"]),
         ("dimension=user&value=", ["e2", "e1", "e0"]),
         ("state=voided", []),
-    ],
-)
-def test_it_is_narrowed_down(query: str, ids: list[str], owner: Client, log: Customer) -> None:
-    since = "" if "from" in query else "from=2026-11-18T00:00&"
-    found = [one for one in listed(owner, since + query) if one.startswith("e")]
-    assert found == ids
-    table = list(csv.reader(b"".join(owner.get(f"/usage/events.csv?{since}{query}")).decode().splitlines()))
-    assert [row[0] for row in table[1:] if row[0].startswith("e")] == ids
+    ):
+        since = "" if "from" in query else "from=2026-11-18T00:00&"
+        assert [one for one in listed(owner, since + query) if one in {"e0", "e1", "e2"}] == ids, query
+        table = list(csv.reader(b"".join(owner.get(f"/usage/events.csv?{since}{query}")).decode().splitlines()))
+        assert [row[0] for row in table[1:] if row[0] in {"e0", "e1", "e2"}] == ids, query
 
 
 def test_days_are_whole_days_of_the_customers_zone(sign_in: SignIn, calls: Meter) -> None:
