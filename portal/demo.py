@@ -16,6 +16,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from invoices import due, services
+from invoices.alerting.budgets import set_budget
 from invoices.brand_changes import set_brand
 from invoices.logos import logo_of
 from invoices.models import Invoice
@@ -45,6 +46,8 @@ PASSWORD = "tollmeter"  # noqa: S105 (of a demo that listens on this machine alo
 STAFF = "staff"
 SEATS = "seats"
 PART_PAID = Decimal(100)
+# What Acme Retail wants to spend a month.
+BUDGET = Decimal(40)
 SYSTEMS = ("crm", "shop", "erp", "warehouse", "mailing", "ledger")
 SELLER = {
     "seller_address": "5 Harbour Street\nBristol BS1 4QD\nUnited Kingdom",
@@ -301,6 +304,7 @@ def make_invoices(now: datetime) -> None:
         invoice = Invoice.objects.select_related("plan_version__plan").get(pk=pk)
         over = invoice.period_end + grace_time(invoice.plan_version.plan)
         services.close(pk, now=min(over, now))
+    set_budget(Customer.objects.get(key="acme"), amount=BUDGET, now=now)
     # What final invoices have taken of a promotion may change the running ones.
     _compute_stale()
 

@@ -8,6 +8,7 @@ from django.db.models import Count, F, Sum
 from django.db.models.functions import TruncDate
 
 from invoices import due
+from invoices.alerting.budgets import budgets_of
 from invoices.branding import brand_of
 from invoices.models import BrandVersion, Invoice
 from meters.models import Customer, Event, UsageBucket
@@ -54,6 +55,7 @@ def test_it_has_customers_usage_and_months_of_final_invoices() -> None:
         "initech": {"usage", "fee", "promotion", "true_up", "tax"},
         "hooli": {"trial"},
     }
+    assert [one.amount for one in budgets_of(Customer.objects.get(key="acme"))] == [demo.BUDGET]
     owed = Invoice.objects.filter(status="final", payment_status__in=["unpaid", "partly"])
     assert [(one.customer.key, one.paid) for one in owed.filter(due_on__lt=now.date())] == [("initech", demo.PART_PAID)]
     assert not Event.objects.filter(occurred_at__gt=now).exists()
