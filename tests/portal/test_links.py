@@ -67,11 +67,13 @@ class TestUsing:
         token = strict.cookies["csrftoken"].value
         assert strict.post(path, {"csrfmiddlewaretoken": token}).status_code == 302
 
-    @pytest.mark.parametrize("page", ["overview", "usage", "invoices", "alerts"])
+    @pytest.mark.parametrize("page", ["overview", "usage", "invoices", "plan", "alerts"])
     def test_it_begins_where_the_vendor_says(self, corp: Customer, page: str) -> None:
         _, path = make_link(corp, page=page)
-        begins = Client().post(path)["Location"]
+        client = Client()
+        begins = client.post(path)["Location"]
         assert begins == ("/" if page == "overview" else f"/{page}/")
+        assert client.get(begins).status_code == 200
 
     def test_or_with_an_invoice(self, november: Invoice, october: Invoice) -> None:
         _, path = make_link(october.customer, invoice=october.number)
