@@ -2,6 +2,7 @@
 # make test   all tests (ARGS="tests/meters -k bucket" passes through)
 # make check  style, types, import rules, migrations and tests
 # make fix    puts style in order
+# make screenshots  the pictures of the portal in README and docs, from the demo's data (docs/portal.md)
 # make bench  how fast ingest and reads are on this machine (docs/benchmarks.md)
 
 UV_VERSION := 0.13.9
@@ -18,7 +19,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 # The tests start processes by the hundred; with modules compiled once each takes a third of the time to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check fix bench clean
+.PHONY: run test check fix bench screenshots clean
 .DEFAULT_GOAL := run
 
 run: .venv/synced
@@ -43,9 +44,14 @@ fix: .venv/synced
 bench: .venv/synced
 	TOLLMETER_DATA=var/bench $(SERVED) $(PYTHON) -m tests.benchmarks $(ARGS)
 
+# Always from nothing, so that the same code gives the same pictures.
+screenshots: .venv/synced
+	@rm -rf var/screenshots
+	@DEMO=1 TOLLMETER_DATA=var/screenshots $(SERVED) $(PYTHON) -m tests.screenshots $(ARGS)
+
 # The demo's data stays: it is in var/demo.
 clean:
-	rm -rf .venv sdk/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache var/test* var/check var/bench
+	rm -rf .venv sdk/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache var/test* var/check var/bench var/screenshots
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment whose Python is gone is made anew; one whose lock file changed is brought up to it.
