@@ -59,7 +59,7 @@ def password(request: PersonRequest) -> HttpResponse:
 @for_person
 def end_one(request: PersonRequest, session_id: str) -> HttpResponse:
     if request.method == "POST":
-        if not end_session(request.person, session_id):
+        if "\0" in session_id or not end_session(request.person, session_id):
             raise Http404
         if session_id != this_session(request):
             messages.success(request, "That browser is signed out.")

@@ -34,6 +34,7 @@ def set_or_change(request: PortalRequest) -> HttpResponse:
 @for_customer
 @needs(Role.BILLING)
 def switch_off(request: PortalRequest) -> HttpResponse:
-    if request.method == "POST" and switch_budget_off(request.customer, currency=request.POST.get("currency", "")):
+    currency = request.POST.get("currency", "").replace("\0", "")
+    if request.method == "POST" and switch_budget_off(request.customer, currency=currency):
         messages.success(request, "The budget is switched off. Its alerts are kept below.")
     return redirect("portal:alerts")

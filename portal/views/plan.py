@@ -72,6 +72,9 @@ def change(request: PortalRequest, pk: int, key: str) -> HttpResponse:
     """Says first what happens, and when."""
     now = timezone.now()
     assignment = _assignment(request, pk)
+    # What the database would not take as a text at all.
+    if "\0" in key:
+        raise Http404
     new = get_object_or_404(offered_to(request.customer), key=key)
     refused = ""
     if request.method == "POST":
