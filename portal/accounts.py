@@ -12,7 +12,9 @@ def account_named(name: str) -> User | None:
     users = User.objects.filter(is_active=True)
     if found := users.filter(username=name).first():
         return found
-    named = list(users.filter(email__iexact=name)[:2]) if "@" in name else []
+    found = users.filter(email__iexact=name)[:MOST] if "@" in name else ()
+    # The database takes a dotless i for an i. Wrong passwords are counted by the name: what is one here is one there.
+    named = [user for user in found if user.email.casefold() == name.casefold()]
     return named[0] if len(named) == 1 else None
 
 

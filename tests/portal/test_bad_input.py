@@ -1,9 +1,11 @@
 """What no page sends, but anybody can: it is refused, and nothing breaks."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 
 from meters.models import Customer
+from portal.accounts import account_named
 from pricing.models import Assignment
 
 
@@ -20,3 +22,11 @@ def test_a_session_of_no_text_is_none(owner: Client) -> None:
 
 def test_a_budget_of_no_currency_is_none(owner: Client) -> None:
     assert owner.post("/alerts/budget/off/", {"currency": "\0"}).status_code == 302
+
+
+def test_an_address_that_only_looks_alike_is_no_name_of_an_account(db: None) -> None:
+    """Or tries of the one would tell, by the lock that comes of them, that somebody has the other."""
+    tim = User.objects.create_user("tim", "Tim@example.com")
+
+    assert account_named("tIM@example.com") == tim
+    assert account_named("t\N{LATIN SMALL LETTER DOTLESS I}m@example.com") is None
