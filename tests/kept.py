@@ -53,10 +53,7 @@ def hold_for(item: pytest.Item) -> None:
     same = 0
     while same < min(len(names), len(_levels)) and names[same][0] is _levels[same][0]:
         same += 1
-    while len(_levels) > same:
-        _, atomic, _ = _levels.pop()
-        transaction.set_rollback(True)
-        atomic.__exit__(None, None, None)
+    let_go(same)
     for make, parameters in names[same:]:
         rows = {name: _held(wanted[name][0]) if name in wanted else None for name in parameters}
         atomic = transaction.atomic()
@@ -67,6 +64,14 @@ def hold_for(item: pytest.Item) -> None:
             atomic.__exit__(type(error), error, error.__traceback__)
             raise
         _levels.append((make, atomic, row))
+
+
+def let_go(same: int = 0) -> None:
+    """Rolls back what is there, but for the outermost."""
+    while len(_levels) > same:
+        _, atomic, _ = _levels.pop()
+        transaction.set_rollback(True)
+        atomic.__exit__(None, None, None)
 
 
 def _held(make: Make) -> Any:

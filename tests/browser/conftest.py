@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from pytest_django import DjangoDbBlocker
 
 from tests.browser.chromium import CHROMIUM, FLAGS
+from tests.kept import let_go
 from tests.scenarios.live import BASE_DIR
 
 
@@ -32,7 +34,10 @@ def _static() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browser(django_db_blocker: DjangoDbBlocker) -> Iterator[Browser]:
+    # Below the event loop this thread has another connection, so what is held on this one goes first.
+    with django_db_blocker.unblock():
+        let_go()
     # Playwright runs an event loop in this thread, which Django's ORM would take for asynchronous code.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     with sync_playwright() as playwright:
