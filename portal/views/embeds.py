@@ -99,4 +99,6 @@ def _show(
     if target == "live":
         status = 200 if moves else HttpResponseStopPolling.status_code
         return render(request, f"portal/embed/_{name}.html", context, status=status)
-    return render(request, f"portal/embed/{name}.html" + ("#embed" if target == "embed" else ""), context)
+    # The one with choices on it is all that has this part.
+    part = "#embed" if target == "embed" and name == View.USAGE else ""
+    return render(request, f"portal/embed/{name}.html{part}", context)

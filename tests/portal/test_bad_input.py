@@ -6,7 +6,9 @@ from django.test import Client
 
 from meters.models import Customer
 from portal.accounts import account_named
+from portal.embeds import VIEWS, create_embed_token
 from pricing.models import Assignment
+from tests.portal.conftest import NOW
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
@@ -30,3 +32,12 @@ def test_an_address_that_only_looks_alike_is_no_name_of_an_account(db: None) -> 
 
     assert account_named("tIM@example.com") == tim
     assert account_named("t\N{LATIN SMALL LETTER DOTLESS I}m@example.com") is None
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_frame_is_asked_for_a_part_that_only_another_one_has(acme: Customer, view: str) -> None:
+    _, token = create_embed_token(customer=acme, origins=["https://app.example"], actor="test", now=NOW)
+
+    answer = Client().get(f"/embed/{view}", {"token": token}, headers={"HX-Request": "true", "HX-Target": "embed"})
+
+    assert answer.status_code == 200
