@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.urls import reverse
 
 from invoices.branding import brand
@@ -125,7 +125,11 @@ def accept_as_new(token: str, *, name: str, password: str, now: datetime) -> Mem
         raise NotOpen
     first, _, last = name.strip().rpartition(" ")
     names = {"first_name": first or last, "last_name": last if first else ""}
-    user = User.objects.create_user(invitation.email, invitation.email, password, **names)
+    try:
+        user = User.objects.create_user(invitation.email, invitation.email, password, **names)
+    except IntegrityError:
+        # By an invitation of another customer, at the same moment.
+        raise NotOpen from None
     return _join(invitation, user, now)
 
 

@@ -12,6 +12,7 @@ from django.test import Client
 
 from invoices.mailing.private_links import PLACE
 from invoices.models import Mail
+from meters.keys import digest
 from meters.models import Customer
 from portal.invitations import MOST_A_DAY, MOST_SENT, NotOpen, accept, accept_as_new
 from portal.models import Invitation, Membership, TeamEvent
@@ -19,6 +20,7 @@ from portal.roles import Role
 from tests.factories import make_customer
 from tests.portal.conftest import NOW
 from tests.portal.mailbox import _mailbox, deliver, link_in  # noqa: F401
+from tests.racing import race
 
 pytestmark = pytest.mark.usefixtures("clock", "db", "_mailbox")
 
@@ -357,3 +359,25 @@ class TestRevoking:
         assert client.post(first, ACCOUNT).status_code == 410
         assert client.post(second, ACCOUNT).status_code == 302
         assert Membership.objects.get(user__email=NEW).role == Role.READ_ONLY
+
+
+class TestOfTwoCustomersAtOnce:
+    """Who is invited by two, and is new to both, takes both up at the same moment: there is one account of it."""
+
+    pytestmark = pytest.mark.django_db(transaction=True)
+
+    def test_the_other_one_is_told_that_there_is_an_account(self, small: Customer) -> None:
+        times = {"sent_at": NOW, "created_at": NOW, "expires_at": NOW + timedelta(days=1)}
+        for customer in (small, make_customer("tiny", name="Tiny Ltd")):
+            Invitation.objects.create(
+                customer=customer, email=NEW, role=Role.OWNER, digest=digest(customer.key), **times
+            )
+
+        def join(token: str) -> Any:
+            return lambda: accept_as_new(token, name="Nina Berg", password=PASSWORD, now=NOW)
+
+        raised = race(join("small"), join("tiny"))
+
+        assert [type(error) for error in raised] == [NotOpen]
+        assert Membership.objects.get().user == User.objects.get(username=NEW)
+        assert Invitation.objects.filter(accepted_at=None).count() == 1
