@@ -10,9 +10,9 @@ MOST = 5
 def account_named(name: str) -> User | None:
     """The account of a user name, or of an e-mail address where exactly one account has it."""
     users = User.objects.filter(is_active=True)
-    if found := users.filter(username=name).first():
-        return found
-    found = users.filter(email__iexact=name)[:MOST] if "@" in name else ()
+    if exact := users.filter(username=name).first():
+        return exact
+    found = users.filter(email__iexact=name)[:MOST] if "@" in name else users.none()
     # The database takes a dotless i for an i. Wrong passwords are counted by the name: what is one here is one there.
     named = [user for user in found if user.email.casefold() == name.casefold()]
     return named[0] if len(named) == 1 else None

@@ -207,6 +207,6 @@ def test_the_front_page_is_in_the_order_in_which_staff_think(rf: RequestFactory)
     request = rf.get("/admin/")
     request.user = User.objects.create_superuser("staff")
     apps = site.get_app_list(request)
-    assert [app["app_label"] for app in apps] == ["meters", "pricing", "invoices", "portal", "auth"]
+    assert [app["app_label"] for app in apps] == ["meters", "pricing", "invoices", "portal", "auth", "axes"]
     names = [model["object_name"] for model in apps[1]["models"]]
     assert names == ["Plan", "ProductItem", "AssignmentRule", "Assignment", "AssignmentLog", "Promotion", "TaxRate"]

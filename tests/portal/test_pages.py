@@ -86,7 +86,7 @@ def test_what_htmx_calls_is_also_a_link(page: str, owner: Client, november: Invo
     assert calls
     for call in calls:
         assert f'href="{call}"' in content
-    assert set(re.findall(r'hx-trigger="([^"]+)"', content)) <= {"every 3s", "change, submit", "submit"}
+    assert set(re.findall(r'hx-trigger="([^"]+)"', content)) <= {"every 3s", "every 30s", "submit", "submit, change target:.at-once"}
 
 
 def test_faults_have_pages(rf: RequestFactory, db: None) -> None:
