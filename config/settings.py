@@ -114,7 +114,7 @@ MIDDLEWARE = [
     "config.middleware.Lockouts",
     "config.middleware.Frames",
     "config.middleware.Htmx",
-    "portal.guests.OnlyLooking",
+    "portal.guests.seeing.OnlyLooking",
     "meters.api.idempotency.idempotency",
 ]
 
@@ -181,9 +181,9 @@ PASSWORD_RESET_TIMEOUT = 3600
 AXES_FAILURE_LIMIT = SIGN_IN_ATTEMPTS
 AXES_COOLOFF_TIME = timedelta(minutes=SIGN_IN_LOCK_MINUTES)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_CLIENT_IP_CALLABLE = "portal.addresses.address_of"
-AXES_USERNAME_CALLABLE = "portal.lockout.name_of"
-AXES_LOCKOUT_CALLABLE = "portal.lockout.locked_out"
+AXES_CLIENT_IP_CALLABLE = "portal.people.addresses.address_of"
+AXES_USERNAME_CALLABLE = "portal.people.lockout.name_of"
+AXES_LOCKOUT_CALLABLE = "portal.people.lockout.locked_out"
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True
@@ -225,7 +225,7 @@ CONTENT_SECURITY_POLICY = {
 }
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
-SESSION_ENGINE = "portal.session_store"
+SESSION_ENGINE = "portal.people.session_store"
 SESSION_COOKIE_SAMESITE = "Lax"
 # True behind TLS; the demo on localhost has none.
 HTTPS = env_bool("HTTPS", False)

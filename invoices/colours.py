@@ -47,7 +47,7 @@ class Accents:
     dark: Scheme
 
 
-# Anybody may ask for any colour (portal/embed_look.py), so not all of them are remembered.
+# Anybody may ask for any colour (portal/embedding/look.py), so not all of them are remembered.
 @lru_cache(maxsize=256)
 def accents_of(accent: str) -> Accents:
     """The tokens of both schemes. Raises ColourError for what is no colour, or cannot be made readable."""

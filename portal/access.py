@@ -17,8 +17,8 @@ from django_htmx.middleware import HtmxDetails
 from invoices.due import lacks_approval
 from invoices.models import Invoice
 from meters.models import Customer, Meter, UsageBucket
-from portal.guests import seen_by_link, seen_by_staff
-from portal.members import seen_by_member
+from portal.guests.seeing import seen_by_link, seen_by_staff
+from portal.people.members import seen_by_member
 from portal.roles import Role
 from portal.viewers import Sight, Viewer
 from pricing.models import Rate

@@ -11,8 +11,9 @@ class PortalConfig(AppConfig):
         from invoices.mailing.private_links import add_maker
         from invoices.mailing.recipients import add_source
         from invoices.models import PersonalMail
-        from portal import browser_sessions, invitations, mailed_links, receivers
-        from portal.members import member_addresses
+        from portal.guests import receivers
+        from portal.people import browser_sessions, invitations, mailed_links
+        from portal.people.members import member_addresses
 
         add_source(member_addresses)
         add_maker(PersonalMail.SIGN_IN, mailed_links.sign_in_url)

@@ -7,8 +7,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from portal.guests.return_urls import NotAnAddress, just_origin, origin_of
 from portal.models import PortalPolicy
-from portal.return_urls import NotAnAddress, just_origin, origin_of
 from pricing.inputs import check_row, known
 
 FIELDS = ("return_origins", "offers_read_keys")

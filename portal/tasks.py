@@ -4,8 +4,8 @@ from celery import shared_task
 from django.utils import timezone
 
 from invoices.mailing.mails import send_due
-from portal.browser_sessions import forget_old_sessions
-from portal.mailed_links import answer_requests, forget_old_requests
+from portal.people.browser_sessions import forget_old_sessions
+from portal.people.mailed_links import answer_requests, forget_old_requests
 
 
 @shared_task

@@ -80,7 +80,7 @@ urlpatterns = [
     path("account/sessions/end-others/", account.end_others, name="account-sessions-end"),
     path("account/sessions/<str:session_id>/end/", account.end_one, name="account-session-end"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
-    path("embed/", include("portal.embed_urls")),
+    path("embed/", include("portal.embedding.urls")),
     path("enter/<str:token>/", links.enter, name="enter"),
     path("leave/", links.leave, name="leave"),
     path("api-access/", api_access.key_list, name="api-access"),

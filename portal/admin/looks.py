@@ -16,10 +16,10 @@ from invoices.models import Invoice
 from meters.admin.base import ModelAdmin, ReadOnly, chip, instant, require
 from meters.models import Customer
 from portal.access import visible_invoices
-from portal.addresses import address_of
-from portal.guests import LOOK_KEY, forget_guest, look_of
-from portal.looking_on import end_look, may_look, start_look
+from portal.guests.looking_on import end_look, may_look, start_look
+from portal.guests.seeing import LOOK_KEY, forget_guest, look_of
 from portal.models import StaffView
+from portal.people.addresses import address_of
 
 admin.site.unregister(Customer)
 admin.site.unregister(Invoice)

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from meters.admin.base import ModelAdmin
 from portal.models import Membership
+from portal.people.team import log, person_words
 from portal.roles import Role
-from portal.team import log, person_words
 
 
 @admin.register(Membership)

@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from meters.admin.base import ModelAdmin, ReadOnly, TabularInline, instant
-from portal.browser_sessions import end_sessions, this_session
-from portal.devices import device_words
 from portal.models import BrowserSession
+from portal.people.browser_sessions import end_sessions, this_session
+from portal.people.devices import device_words
 
 admin.site.unregister(User)
 

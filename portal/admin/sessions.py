@@ -8,8 +8,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from meters.admin.base import ModelAdmin, ReadOnly, chip, instant
+from portal.guests.sessions import revoke_portal_session, session_state
 from portal.models import PortalSession
-from portal.sessions import revoke_portal_session, session_state
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

@@ -18,8 +18,8 @@ from rest_framework.views import APIView
 from meters.api.examples import answered, asked
 from meters.api.serializers import Strict
 from meters.models import Customer
-from portal.embed_origins import MOST_ORIGINS, NotAnOrigin, origin_of
-from portal.embeds import LIFE, LONGEST, SHORTEST, VIEWS, create_embed_token, revoke_embed_tokens
+from portal.embedding.origins import MOST_ORIGINS, NotAnOrigin, origin_of
+from portal.embedding.tokens import LIFE, LONGEST, SHORTEST, VIEWS, create_embed_token, revoke_embed_tokens
 from portal.models import EmbedToken
 from pricing.api.fields import actor_of
 

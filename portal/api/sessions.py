@@ -19,10 +19,10 @@ from meters.api.examples import answered, asked
 from meters.api.serializers import ByKey, Strict
 from meters.models import ApiKey, Customer
 from portal.api.session_examples import NEW_SESSION, REVOKED, SESSION, WITH_URL
+from portal.guests.return_urls import LONGEST as LONGEST_URL
+from portal.guests.sessions import LIFE, LONGEST, SHORTEST, create_portal_session, revoke_portal_session, session_state
 from portal.models import PortalSession
-from portal.return_urls import LONGEST as LONGEST_URL
 from portal.roles import Role
-from portal.sessions import LIFE, LONGEST, SHORTEST, create_portal_session, revoke_portal_session, session_state
 from pricing.api.fields import NewestFirst, actor_of, query_of
 
 STATES = ("waiting", "active", "expired", "revoked")

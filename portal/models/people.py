@@ -31,7 +31,7 @@ class BrowserSession(AbstractBaseSession):
 
     @classmethod
     def get_session_store_class(cls) -> Any:
-        from portal.session_store import SessionStore
+        from portal.people.session_store import SessionStore
 
         return SessionStore
 

@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 from invoices.alerting.budgets import Budget
 from invoices.models import Invoice, InvoiceLine
 from meters.words import last_day, short_day_words
-from portal.free import FreeLeft, free_left
+from portal.bills.free import FreeLeft, free_left
 from pricing.money import format_quantity
 
 register = template.Library()

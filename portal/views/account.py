@@ -10,8 +10,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from portal.access import PersonRequest, for_person
-from portal.browser_sessions import end_session, end_sessions, sessions_of, this_session
-from portal.people_forms import NameForm, OwnPasswordForm
+from portal.people.browser_sessions import end_session, end_sessions, sessions_of, this_session
+from portal.people.forms import NameForm, OwnPasswordForm
 
 read_or_write = require_http_methods(["GET", "HEAD", "POST"])
 

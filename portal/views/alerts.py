@@ -14,9 +14,9 @@ from invoices.alerting.trying import send_own_test
 from invoices.mailing.recipients import recipients_of
 from invoices.models import Alert
 from portal.access import PortalRequest, for_customer, needs
-from portal.alert_form import KINDS, OwnAlertForm, OwnTestForm, offered_kinds
-from portal.alerts import alert_row, alert_rows, mails_are_off
-from portal.budget_form import BudgetForm
+from portal.alerts.budget_form import BudgetForm
+from portal.alerts.form import KINDS, OwnAlertForm, OwnTestForm, offered_kinds
+from portal.alerts.rows import alert_row, alert_rows, mails_are_off
 from portal.roles import Role
 
 read_or_write = require_http_methods(["GET", "HEAD", "POST"])

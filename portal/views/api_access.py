@@ -14,9 +14,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from meters.admin.base import add_errors
 from meters.models import ApiKey
 from portal.access import PortalRequest, for_customer, needs, visible_meters
-from portal.policy import portal_policy
-from portal.read_key_forms import NewKeyForm, RotateForm
-from portal.read_keys import (
+from portal.own.read_key_forms import NewKeyForm, RotateForm
+from portal.own.read_keys import (
     MOST_KEYS,
     ReadKey,
     create_read_key,
@@ -26,6 +25,7 @@ from portal.read_keys import (
     revoke_read_key,
     rotate_read_key,
 )
+from portal.policy import portal_policy
 from portal.roles import Role
 
 P = ParamSpec("P")

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_http_methods
 
 from invoices.alerting.budgets import budgets_of, switch_budget_off
 from portal.access import PortalRequest, for_customer, needs
-from portal.budget_form import BudgetForm
+from portal.alerts.budget_form import BudgetForm
 from portal.roles import Role
 from portal.views.alerts import list_page
 from pricing.money import format_money

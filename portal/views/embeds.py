@@ -14,15 +14,15 @@ from invoices.branding import css_of
 from invoices.models import Invoice
 from invoices.papers.files import download, invoice_pdf
 from portal.access import visible_invoices
-from portal.bills import freshness, overview_of
-from portal.budgets import budget_panel
-from portal.embed_access import EmbedRequest, for_token
-from portal.embed_look import digits_of, readable_accents
-from portal.embed_plans import plan_cards
-from portal.embed_usage import embed_usage_query
+from portal.bills.budgets import budget_panel
+from portal.bills.overview import freshness, overview_of
+from portal.embedding.access import EmbedRequest, for_token
+from portal.embedding.look import digits_of, readable_accents
+from portal.embedding.plans import plan_cards
+from portal.embedding.usage import embed_usage_query
 from portal.models import EmbedToken
-from portal.usage_cost import cost_report
-from portal.usage_report import usage_report
+from portal.usage.cost import cost_report
+from portal.usage.report import usage_report
 from portal.views.papers import INVOICE
 
 PAGE = 6

@@ -11,9 +11,9 @@ from django.views.decorators.http import require_safe
 
 from meters.event_log import EventPage, page
 from portal.access import PortalRequest, for_customer, visible_meters, wants_fragment
-from portal.event_log import MOST_ROWS, PER_PAGE, csv_rows, row_of, verdicts
-from portal.event_query import EventLogQuery
-from portal.usage_report import NO_VALUE
+from portal.usage.event_log import MOST_ROWS, PER_PAGE, csv_rows, row_of, verdicts
+from portal.usage.event_query import EventLogQuery
+from portal.usage.report import NO_VALUE
 
 # As long as an id can be.
 LONGEST_ID = 200

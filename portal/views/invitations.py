@@ -10,11 +10,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from portal.accounts import is_of
-from portal.invitations import NotOpen, accept, accept_as_new, find_invitation, has_account, is_open
-from portal.members import SESSION_KEY
 from portal.models import Invitation, Membership
-from portal.people_forms import JoinForm
+from portal.people.accounts import is_of
+from portal.people.forms import JoinForm
+from portal.people.invitations import NotOpen, accept, accept_as_new, find_invitation, has_account, is_open
+from portal.people.members import SESSION_KEY
 from portal.roles import Role
 from portal.views.mailed_links import BACKEND
 

@@ -14,10 +14,10 @@ from invoices.models import Invoice
 from invoices.seller import seller_of
 from invoices.settling.settled import invoice_credits, settled_of
 from portal.access import PortalRequest, for_customer, visible_invoices, wants_fragment
-from portal.bills import freshness, trials_of
-from portal.invoice_list import InvoiceQuery
-from portal.invoice_page import headline_of
-from portal.lines import opened_lines
+from portal.bills.invoice_list import InvoiceQuery
+from portal.bills.invoice_page import headline_of
+from portal.bills.lines import opened_lines
+from portal.bills.overview import freshness, trials_of
 
 PAGE = 24
 

@@ -8,11 +8,11 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from portal.addresses import address_of, agent_of
-from portal.guests import LINK_KEY, forget_guest, look_of, return_url_of, session_of
-from portal.looking_on import end_look
+from portal.guests.looking_on import end_look
+from portal.guests.seeing import LINK_KEY, forget_guest, look_of, return_url_of, session_of
+from portal.guests.sessions import Caller, LinkRefused, exchange, look_at_link, revoke_portal_session
 from portal.models import PortalSession, StaffView
-from portal.sessions import Caller, LinkRefused, exchange, look_at_link, revoke_portal_session
+from portal.people.addresses import address_of, agent_of
 
 
 @never_cache

@@ -15,12 +15,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_safe
 
-from portal.addresses import address_of
-from portal.browser_sessions import end_sessions
-from portal.lockout import unlock
-from portal.mailed_links import LIFE, MOST_FOR, Kind, TooMany, ask_for_link, find_link, use_link
-from portal.people_forms import LinkForm, NewPasswordForm
-from portal.public_url import base_of
+from portal.people.addresses import address_of
+from portal.people.browser_sessions import end_sessions
+from portal.people.forms import LinkForm, NewPasswordForm
+from portal.people.lockout import unlock
+from portal.people.mailed_links import LIFE, MOST_FOR, Kind, TooMany, ask_for_link, find_link, use_link
+from portal.people.public_url import base_of
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 read_or_write = require_http_methods(["GET", "HEAD", "POST"])

@@ -7,9 +7,9 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseStopPolling
 
 from portal.access import PortalRequest, for_customer, wants_fragment
-from portal.bills import overview_of
-from portal.budgets import budget_panel
-from portal.comparison import by_this_day
+from portal.bills.budgets import budget_panel
+from portal.bills.comparison import by_this_day
+from portal.bills.overview import overview_of
 
 
 @require_safe

@@ -10,10 +10,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 from invoices.plan_changes import change_own_plan, look_ahead, take_back_own_change
 from meters.words import day_words
 from portal.access import PortalRequest, for_customer, needs, wants_fragment
-from portal.plan_calculator import CalculatorForm, answer_of
-from portal.plan_change import ConfirmChangeForm, change_page
-from portal.plan_offers import calculable, comparisons, offers
-from portal.plan_page import plans_of, taxes_of
+from portal.plan.calculator import CalculatorForm, answer_of
+from portal.plan.change import ConfirmChangeForm, change_page
+from portal.plan.offers import calculable, comparisons, offers
+from portal.plan.page import plans_of, taxes_of
 from portal.roles import Role
 from pricing.models import Assignment
 from pricing.offers import offered_to

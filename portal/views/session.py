@@ -6,8 +6,8 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from portal.access import PortalRequest, for_customer
-from portal.forms import SignInForm, SwitchForm
-from portal.members import SESSION_KEY
+from portal.people.members import SESSION_KEY
+from portal.people.sign_in_forms import SignInForm, SwitchForm
 from portal.sections import page_of
 
 

@@ -8,15 +8,15 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.access import PortalRequest, for_customer, needs
 from portal.models import Membership
-from portal.roles import Role
-from portal.settings import (
+from portal.own.settings import (
     billing_details,
     change_billing_details,
     change_own_settings,
     mail_choices,
     membership_of,
 )
-from portal.settings_forms import BillingForm, OwnForm
+from portal.own.settings_forms import BillingForm, OwnForm
+from portal.roles import Role
 
 # Who had to sign in before it comes back without what was sent.
 read_or_write = require_http_methods(["GET", "HEAD", "POST"])

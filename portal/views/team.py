@@ -10,13 +10,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.access import PortalRequest, for_customer, needs
-from portal.invitations import NotOpen, invite, is_open, open_invitations, revoke, send_again
-from portal.members import SESSION_KEY
 from portal.models import Invitation, Membership
-from portal.people_forms import InviteForm, RoleForm, role_words
-from portal.public_url import base_of
+from portal.people.forms import InviteForm, RoleForm, role_words
+from portal.people.invitations import NotOpen, invite, is_open, open_invitations, revoke, send_again
+from portal.people.members import SESSION_KEY
+from portal.people.public_url import base_of
+from portal.people.team import LastOwner, change_role, events_of, members_of, person_words, remove_member
 from portal.roles import Role
-from portal.team import LastOwner, change_role, events_of, members_of, person_words, remove_member
 
 SHOWN_EVENTS = 50
 LAST_OWNER = "is the only owner, and a team needs one. Make somebody else an owner first."

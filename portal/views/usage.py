@@ -13,10 +13,10 @@ from django.views.decorators.http import require_safe
 from meters.charts import MOST_SERIES
 from meters.spreadsheet import cell
 from portal.access import PortalRequest, for_customer, wants_fragment
-from portal.usage_cost import cost_report
-from portal.usage_query import UsageQuery, usage_query_of
-from portal.usage_report import NO_VALUE, usage_report
-from portal.usage_table import UsageReport
+from portal.usage.cost import cost_report
+from portal.usage.query import UsageQuery, usage_query_of
+from portal.usage.report import NO_VALUE, usage_report
+from portal.usage.table import UsageReport
 
 # A file has room for every group; a page for the greatest.
 ALL_GROUPS = 10_000

@@ -14,7 +14,7 @@ from playwright.sync_api import Frame, Page, expect
 from examples.vendor_app.server import VendorApp
 from meters.keys import create_api_key
 from meters.models import Customer
-from portal.embeds import create_embed_token, revoke_embed_tokens
+from portal.embedding.tokens import create_embed_token, revoke_embed_tokens
 from pricing.models import Plan
 from tests.browser.conftest import NewPage
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, run_sweep, send

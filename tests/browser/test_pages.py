@@ -17,9 +17,9 @@ from invoices.prepaid.credits import grant_credits
 from invoices.settling.credit_notes import issue_credit_note
 from invoices.settling.payments import record_payment
 from meters.models import Customer
-from portal.invitations import invite
 from portal.models import Membership
-from portal.read_keys import create_read_key, own_keys
+from portal.own.read_keys import create_read_key, own_keys
+from portal.people.invitations import invite
 from portal.roles import Role
 from pricing.models import Plan
 from pricing.taxes import save_tax_rate

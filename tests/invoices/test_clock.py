@@ -10,7 +10,7 @@ from invoices import due, services
 from invoices.estimates import daily_costs, projection
 from invoices.models import Invoice, InvoiceLine
 from meters.models import Customer
-from portal.bills import freshness
+from portal.bills.overview import freshness
 from tests.factories import STORY_RATE, live_invoice, make_customer, make_meter, make_plan, put_on, run_sweep, send
 
 START = datetime(2026, 11, 22, tzinfo=UTC)

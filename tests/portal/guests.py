@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from meters.keys import create_api_key
 from meters.models import ApiKey, Customer
+from portal.guests.sessions import create_portal_session
 from portal.models import PortalSession, StaffView
 from portal.policy import set_portal_policy
-from portal.sessions import create_portal_session
 
 APP = "https://app.example"
 

@@ -10,7 +10,7 @@ from django.core import mail
 from django.utils import timezone
 
 from invoices.mailing.mails import send_due
-from portal.mailed_links import answer_requests
+from portal.people.mailed_links import answer_requests
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from meters.models import Customer
-from portal.browser_sessions import forget_old_sessions, sessions_of
-from portal.devices import device_words
 from portal.models import BrowserSession, LinkRequest, Membership
-from portal.session_store import SessionStore, digest_of
+from portal.people.browser_sessions import forget_old_sessions, sessions_of
+from portal.people.devices import device_words
+from portal.people.session_store import SessionStore, digest_of
 from tests.factories import make_customer
 from tests.portal.conftest import NOW
 from tests.portal.mailbox import _mailbox, deliver, link_in  # noqa: F401

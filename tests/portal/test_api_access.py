@@ -16,8 +16,8 @@ from invoices.models import Invoice
 from meters.keys import create_api_key, find, rotate
 from meters.models import ApiKey, Customer
 from portal.models import Membership, ReadKeyEvent
+from portal.own.read_keys import MOST_KEYS, create_read_key, read_keys, revoke_read_key, rotate_read_key
 from portal.policy import set_portal_policy
-from portal.read_keys import MOST_KEYS, create_read_key, read_keys, revoke_read_key, rotate_read_key
 from portal.roles import Role
 from tests.factories import make_customer
 from tests.portal.conftest import NOW, SignIn

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from meters.keys import create_api_key
 from meters.models import Customer
 from portal.api.embed_tokens import NEW_TOKEN, TOKEN
-from portal.embed_origins import NotAnOrigin, origin_of
+from portal.embedding.origins import NotAnOrigin, origin_of
 from portal.models import EmbedToken
 from tests.factories import make_customer
 from tests.portal.conftest import NOW

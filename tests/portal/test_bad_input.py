@@ -5,8 +5,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from meters.models import Customer
-from portal.accounts import account_named
-from portal.embeds import VIEWS, create_embed_token
+from portal.embedding.tokens import VIEWS, create_embed_token
+from portal.people.accounts import account_named
 from pricing.models import Assignment
 from tests.portal.conftest import NOW
 

@@ -17,8 +17,8 @@ from django.urls import reverse
 from invoices.alerting.budgets import set_budget
 from invoices.models import Invoice
 from meters.models import Customer, Meter
-from portal import embed_urls
-from portal.embeds import VIEWS, create_embed_token, revoke_embed_tokens
+from portal.embedding import urls as embed_urls
+from portal.embedding.tokens import VIEWS, create_embed_token, revoke_embed_tokens
 from portal.models import EmbedToken
 from pricing.models import Plan
 from pricing.plans import activate, draft_version, set_rate, set_terms

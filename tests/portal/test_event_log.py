@@ -14,9 +14,9 @@ from pytest_django import DjangoAssertNumQueries
 from invoices.models import Invoice
 from meters.models import Customer, Event, Meter
 from meters.voiding import EventRef, select_events, void_events
-from portal import event_log
 from portal.models import Membership
 from portal.roles import Role
+from portal.usage import event_log
 from tests.factories import make_customer, make_meter, run_sweep, send
 from tests.invoices.late import void
 from tests.portal import test_overview

@@ -14,8 +14,8 @@ from invoices.mailing.private_links import PLACE
 from invoices.models import Mail
 from meters.keys import digest
 from meters.models import Customer
-from portal.invitations import MOST_A_DAY, MOST_SENT, NotOpen, accept, accept_as_new
 from portal.models import Invitation, Membership, TeamEvent
+from portal.people.invitations import MOST_A_DAY, MOST_SENT, NotOpen, accept, accept_as_new
 from portal.roles import Role
 from tests.factories import make_customer
 from tests.portal.conftest import NOW

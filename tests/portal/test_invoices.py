@@ -205,7 +205,7 @@ def test_days_of_a_change_of_clocks_are_whole(sign_in: SignIn, growth: Plan) -> 
 def test_a_page_of_very_many_lines_has_the_days_of_the_first(
     owner: Client, october: Invoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.lines.MOST_WITH_DAYS", 0)
+    monkeypatch.setattr("portal.bills.lines.MOST_WITH_DAYS", 0)
     page = text(owner, f"/invoices/{october.pk}/")
     assert "Most:" not in page
     assert "Days and events" in page
@@ -214,7 +214,7 @@ def test_a_page_of_very_many_lines_has_the_days_of_the_first(
 def test_long_periods_are_drawn_and_their_days_are_on_the_page_of_the_line(
     owner: Client, october: Invoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.lines.MOST_ROWS", 30)
+    monkeypatch.setattr("portal.bills.lines.MOST_ROWS", 30)
     page = text(owner, f"/invoices/{october.pk}/")
     assert "Most: 6,000 calls on 3 Oct" in page
     assert "by day, in calls" not in page

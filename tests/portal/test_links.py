@@ -9,10 +9,10 @@ from django.test import Client
 
 from invoices.models import Alert, Invoice
 from meters.models import Customer
+from portal.guests.sessions import Caller, LinkRefused, exchange, revoke_portal_session
 from portal.models import Membership, PortalSession
 from portal.policy import set_portal_policy
 from portal.roles import Role
-from portal.sessions import Caller, LinkRefused, exchange, revoke_portal_session
 from tests.factories import make_customer
 from tests.portal.conftest import NOW, SignIn
 from tests.portal.guests import APP, come_by_link, make_link, queries_of

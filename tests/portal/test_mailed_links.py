@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from invoices.mailing.private_links import PLACE
 from invoices.models import Mail
-from portal.mailed_links import MOST_FOR, MOST_FROM, forget_old_requests, use_link
 from portal.models import BrowserSession, LinkRequest
+from portal.people.mailed_links import MOST_FOR, MOST_FROM, forget_old_requests, use_link
 from tests.portal.conftest import NOW
 from tests.portal.mailbox import _mailbox, deliver, link_in  # noqa: F401
 

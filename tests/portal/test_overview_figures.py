@@ -14,7 +14,7 @@ from invoices.alerting.budgets import Budget, set_budget
 from invoices.models import Invoice
 from meters.models import Customer, Meter
 from portal.access import visible_invoices
-from portal.budgets import bar_of, percent_words
+from portal.bills.budgets import bar_of, percent_words
 from portal.models import Membership
 from portal.roles import Role
 from pricing.assignments import end

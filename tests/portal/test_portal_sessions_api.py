@@ -13,9 +13,9 @@ from invoices.models import Invoice
 from meters.keys import create_api_key, digest
 from meters.models import ApiKey, Customer
 from portal.api.session_examples import NEW_SESSION, REVOKED, SESSION, WITH_URL
+from portal.guests.sessions import Caller, create_portal_session, exchange
 from portal.models import PortalSession
 from portal.policy import set_portal_policy
-from portal.sessions import Caller, create_portal_session, exchange
 from tests.factories import make_customer
 from tests.portal.conftest import NOW
 

@@ -5,8 +5,8 @@ from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portal.guests.return_urls import NotAnAddress, just_origin, origin_of
 from portal.policy import may_return_to, portal_policy, set_portal_policy
-from portal.return_urls import NotAnAddress, just_origin, origin_of
 
 
 class TestOrigins:

@@ -18,8 +18,8 @@ from invoices.models import Invoice, Mail, MailSetting
 from invoices.papers.invoice_paper import invoice_paper
 from meters.models import Customer
 from portal.models import Membership
+from portal.own.settings import change_own_settings
 from portal.roles import Role
-from portal.settings import change_own_settings
 from portal.viewers import Viewer
 from pricing.models import BillingProfile
 from pricing.taxes import set_billing_profile

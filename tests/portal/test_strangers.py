@@ -18,10 +18,10 @@ from django.urls import URLPattern, URLResolver, reverse
 
 from invoices.models import Alert, Invoice
 from meters.models import Customer
+from portal.guests.sessions import revoke_portal_session
 from portal.models import Membership, PortalSession
-from portal.read_keys import create_read_key
+from portal.own.read_keys import create_read_key
 from portal.roles import Role
-from portal.sessions import revoke_portal_session
 from portal.urls import urlpatterns
 from tests.portal.conftest import NOW, SignIn
 from tests.portal.guests import come_by_link, look_on, make_link

@@ -7,10 +7,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from meters.models import Customer
-from portal.invitations import invite
 from portal.models import Membership, TeamEvent
+from portal.people.invitations import invite
+from portal.people.team import LastOwner, change_role, remove_member
 from portal.roles import Role
-from portal.team import LastOwner, change_role, remove_member
 from tests.factories import make_customer
 from tests.portal.conftest import NOW
 from tests.portal.mailbox import _mailbox  # noqa: F401

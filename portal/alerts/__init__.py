@@ -1,0 +1,1 @@
+"""The page of alerts and the budget."""

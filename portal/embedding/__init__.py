@@ -1,0 +1,1 @@
+"""Pages in frames of the vendor's own app."""

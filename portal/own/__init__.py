@@ -1,0 +1,1 @@
+"""What a customer sets up for itself: its details, and keys that read its usage."""

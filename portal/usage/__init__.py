@@ -1,0 +1,1 @@
+"""The usage page and the event log."""
