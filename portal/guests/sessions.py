@@ -72,6 +72,8 @@ def create_portal_session(
         faults["invoice"] = f"{customer.key!r} has no invoice with the number {invoice!r}."
     if first is not None and page not in ("", PortalSession.Page.INVOICES):
         faults["page"] = "With an invoice it is invoices, or left out."
+    if len(member.strip().splitlines()) > 1:
+        faults["member"] = "On one line."
     if faults:
         raise ValidationError(faults)
     text = secrets.token_urlsafe(32)

@@ -143,6 +143,7 @@ class TestRefusals:
             ({"role": "admin"}, "/role", "not a valid choice"),
             ({"member": "x" * 101}, "/member", "100"),
             ({"member": "a\0b"}, "/member", "Null characters"),
+            ({"member": "Jane\r\nPay to: me"}, "/member", "On one line"),
             ({"email": "jane@acme.example"}, "/email", "no such member"),
         ],
     )
