@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Frame, Page
 
 SOURCE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
 # The scheme changes colours and nothing else, so the dark needs only to be looked at for these.
@@ -18,7 +18,7 @@ _RUN = """async (rules) => {
 }"""
 
 
-def serious_faults(page: Page, rules: tuple[str, ...] = ()) -> list[str]:
+def serious_faults(page: Page | Frame, rules: tuple[str, ...] = ()) -> list[str]:
     """What is serious or critical. It is told to the page from outside, so the page's policy stays as it is."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(SOURCE)

@@ -16,6 +16,7 @@ from meters.keys import create_api_key
 from meters.models import Customer
 from portal.embedding.tokens import create_embed_token, revoke_embed_tokens
 from pricing.models import Plan
+from tests.browser.axe import OF_COLOURS, serious_faults
 from tests.browser.conftest import NewPage
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, run_sweep, send
 
@@ -116,6 +117,8 @@ def test_pieces_show_and_size_themselves_in_a_page_of_another_origin(
     expect(page.locator("iframe[aria-busy]")).to_have_count(0)
     charges = page.frame_locator("[data-view=charges] iframe")
     expect(charges.locator(".figures")).to_contain_text("$40.00")
+    for view, frame in frames.items():
+        assert serious_faults(frame) == [], view
     # Higher with what is opened in it, and lower again.
     closed = frames["charges"].evaluate("innerHeight")
     charges.get_by_text("Why").first.click()
@@ -149,6 +152,7 @@ def test_pieces_show_and_size_themselves_in_a_page_of_another_origin(
         # Made paler, to be read on dark.
         assert accent == "rgb(159, 117, 245)"
         is_sized(frame)
+        assert serious_faults(frame, OF_COLOURS) == []
     # On a phone nothing scrolls sideways, in the page or in a frame.
     page.set_viewport_size({"width": 320, "height": 700})
     assert page.evaluate("document.documentElement.scrollWidth") == 320
