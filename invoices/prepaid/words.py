@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from invoices.models import CreditEntry, CreditGrant
-from meters.words import instant_words
 from pricing.money import format_money
 
 
@@ -38,11 +36,6 @@ def items_words(grant: CreditGrant) -> str:
     if not names:
         return ""
     return f"For {names[0] if len(names) == 1 else ', '.join(names[:-1]) + ' and ' + names[-1]} only"
-
-
-def until_words(moment: datetime | None, zone: ZoneInfo) -> str:
-    """ "until 1 Dec 2026, 00:00 UTC"; nothing for what never expires."""
-    return f"until {instant_words(moment, zone)}" if moment is not None else ""
 
 
 def entry_words(entry: CreditEntry) -> str:
