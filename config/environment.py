@@ -1,0 +1,63 @@
+"""Reads environment variables. Whatever is wrong with them is gathered, so that a start tells all of it at once.
+
+A variable that is empty counts as one that is not there: files of variables and compose.yaml leave them so.
+"""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+YES, NO = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+
+
+class WrongEnvironment(ImproperlyConfigured):
+    """What is wrong with the environment, a sentence a line, each with what to do. For a person."""
+
+
+class Environment:
+    """Each method reads one variable. Where it is wrong, the fault is noted and the default goes on in its place."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.names: set[str] = set()
+        self.faults: list[str] = []
+
+    def text(self, name: str, default: str = "") -> str:
+        self.names.add(name)
+        return self._variables.get(name, "").strip() or default
+
+    def flag(self, name: str, default: bool) -> bool:
+        text = self.text(name, str(default)).lower()
+        if text in YES | NO:
+            return text in YES
+        self.faults.append(f"{name} is {text!r}: write true or false.")
+        return default
+
+    def number(self, name: str, default: int, *, least: int = 0, most: int = 2**31 - 1) -> int:
+        """A whole number from `least` to `most`."""
+        text = self.text(name, str(default))
+        # More digits than any limit has, and Python reads them slowly.
+        if text.isascii() and text.lstrip("-").isdigit() and len(text) < 20 and least <= int(text) <= most:
+            return int(text)
+        self.faults.append(f"{name} is {text[:40]!r}: write a whole number from {least} to {most}.")
+        return default
+
+    def words(self, name: str, default: str = "") -> list[str]:
+        """What stands between commas."""
+        return [part.strip() for part in self.text(name, default).split(",") if part.strip()]
+
+    def choice(self, name: str, options: Collection[str], default: str) -> str:
+        text = self.text(name, default)
+        if text in options:
+            return text
+        self.faults.append(f"{name} is {text!r}: write one of {', '.join(options)}.")
+        return default
+
+    def folder(self, name: str, default: Path) -> Path:
+        text = self.text(name)
+        return Path(text).expanduser().resolve() if text else default.resolve()
+
+    def check(self) -> None:
+        if self.faults:
+            raise WrongEnvironment("\n".join(self.faults))
