@@ -4,6 +4,8 @@ import os
 
 from celery import Celery
 
+from config.watching import tasks  # noqa: F401  whoever sends a task or runs one is watched
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("tollmeter")
