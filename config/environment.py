@@ -3,11 +3,15 @@
 A variable that is empty counts as one that is not there: files of variables and compose.yaml leave them so.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+PREFIX = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", re.ASCII)
+# What addresses of our own begin with.
+TAKEN = frozenset({"v1", "admin", "healthz", "metrics", "static", "embed"})
 YES, NO = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
 
@@ -57,6 +61,16 @@ class Environment:
     def folder(self, name: str, default: Path) -> Path:
         text = self.text(name)
         return Path(text).expanduser().resolve() if text else default.resolve()
+
+    def prefix(self, name: str) -> str:
+        """Below which address something is mounted, with a slash at its end: `openmeter/`. Empty: nowhere."""
+        text = self.text(name).strip("/")
+        if text and (not PREFIX.fullmatch(text) or text.partition("/")[0] in TAKEN):
+            self.faults.append(
+                f"{name} is {text[:40]!r}: write the beginning of an address that nothing else has, such as openmeter/."
+            )
+            return ""
+        return f"{text}/" if text else ""
 
     def check(self) -> None:
         if self.faults:

@@ -52,6 +52,9 @@ INGEST_HORIZON_DAYS = env.number("INGEST_HORIZON_DAYS", 400, least=1)
 INGEST_CREATES_CUSTOMERS = env.flag("INGEST_CREATES_CUSTOMERS", True)
 # Requests a second of an API key that has no limit of its own; unset: any number.
 API_RATE_LIMIT = env.number("API_RATE_LIMIT", 0) or None
+# Where clients of others find the APIs that ours stands in for, such as openmeter/; unset: nowhere.
+AMBERFLO_PREFIX = env.prefix("AMBERFLO_PREFIX")
+OPENMETER_PREFIX = env.prefix("OPENMETER_PREFIX")
 # Where people reach this installation, such as https://billing.example; unset: mails have no links.
 PUBLIC_URL: str = env.text("PUBLIC_URL").rstrip("/")
 # How many proxies stand in front: the outermost one's X-Forwarded-For says where a request comes from.
