@@ -4,19 +4,29 @@ A variable that is empty counts as one that is not there: files of variables and
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from email.headerregistry import Address
+from email.utils import parseaddr
+from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
-from django.core.exceptions import ImproperlyConfigured
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
-PREFIX = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", re.ASCII)
-# What addresses of our own begin with.
-TAKEN = frozenset({"v1", "admin", "healthz", "metrics", "static", "embed"})
 YES, NO = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+HOST = re.compile(r"\.?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
+SHOWN = 60
 
 
-class WrongEnvironment(ImproperlyConfigured):
-    """What is wrong with the environment, a sentence a line, each with what to do. For a person."""
+class WrongEnvironment(SystemExit):
+    """What is wrong with the environment, each in a line with what to do. It ends whichever program has read the
+    settings, with these lines in place of a traceback."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        lines = "\n".join(f"  - {fault}" for fault in faults)
+        super().__init__(f"Tollmeter does not start. What its environment variables say has to be mended:\n{lines}")
 
 
 class Environment:
@@ -35,7 +45,7 @@ class Environment:
         text = self.text(name, str(default)).lower()
         if text in YES | NO:
             return text in YES
-        self.faults.append(f"{name} is {text!r}: write true or false.")
+        self._fault(name, text, "write true or false")
         return default
 
     def number(self, name: str, default: int, *, least: int = 0, most: int = 2**31 - 1) -> int:
@@ -44,7 +54,7 @@ class Environment:
         # More digits than any limit has, and Python reads them slowly.
         if text.isascii() and text.lstrip("-").isdigit() and len(text) < 20 and least <= int(text) <= most:
             return int(text)
-        self.faults.append(f"{name} is {text[:40]!r}: write a whole number from {least} to {most}.")
+        self._fault(name, text, f"write a whole number from {least} to {most}")
         return default
 
     def words(self, name: str, default: str = "") -> list[str]:
@@ -55,23 +65,113 @@ class Environment:
         text = self.text(name, default)
         if text in options:
             return text
-        self.faults.append(f"{name} is {text!r}: write one of {', '.join(options)}.")
+        self._fault(name, text, f"write one of {', '.join(options)}")
         return default
 
     def folder(self, name: str, default: Path) -> Path:
         text = self.text(name)
-        return Path(text).expanduser().resolve() if text else default.resolve()
+        if not text:
+            return default.resolve()
+        path = Path(text).expanduser()
+        if path.is_absolute() and not path.is_file():
+            return path.resolve()
+        self._fault(name, text, "write the whole path of a folder, from / on")
+        return default.resolve()
 
-    def prefix(self, name: str) -> str:
-        """Below which address something is mounted, with a slash at its end: `openmeter/`. Empty: nowhere."""
-        text = self.text(name).strip("/")
-        if text and (not PREFIX.fullmatch(text) or text.partition("/")[0] in TAKEN):
+    def hosts(self, name: str, default: str) -> list[str]:
+        """Host names, without scheme, port or path; `*` is any."""
+        hosts = self.words(name, default)
+        for host in hosts:
+            if host != "*" and not HOST.fullmatch(host):
+                self._fault(name, host, "write names of hosts alone, without https://, port or path")
+        return hosts
+
+    def origins(self, name: str) -> list[str]:
+        origins = self.words(name)
+        for origin in origins:
+            if not re.fullmatch(r"https?://[^/\s]+", origin):
+                self._fault(name, origin, "write origins such as https://billing.example.com")
+        return origins
+
+    def web_address(self, name: str) -> str:
+        """An http or https URL, without the last slash."""
+        text = self.text(name).rstrip("/")
+        if not text or (_has_host(text, ("http", "https")) and not re.search(r"[\s?#@]", text)):
+            return text
+        self._fault(name, text, "write a URL such as https://billing.example.com")
+        return ""
+
+    def database_url(self, name: str) -> str:
+        text = self.text(name)
+        try:
+            parts = conninfo_to_dict(text)
+        except ProgrammingError:
+            parts = {"host": ""}
+        well = not text or (
+            re.match(r"postgres(ql)?://", text)
+            and parts.get("host")
+            and all(port.isdigit() for port in str(parts.get("port") or "5432").split(","))
+        )
+        if not well:
+            # Not what it is: there is a password in it.
             self.faults.append(
-                f"{name} is {text[:40]!r}: write the beginning of an address that nothing else has, such as openmeter/."
+                f"{name} cannot be understood: write postgresql://user:password@host:5432/name, and in the password "
+                "%40 for @, %2F for /, %3A for : and %25 for %."
             )
-            return ""
-        return f"{text}/" if text else ""
+        return text if well else ""
+
+    def redis_url(self, name: str) -> str:
+        text = self.text(name)
+        if not text or (_has_host(text, ("redis", "rediss")) and re.fullmatch(r"/?|/\d+", urlsplit(text).path)):
+            return text
+        self.faults.append(
+            f"{name} cannot be understood: write redis://:password@host:6379/0, or rediss:// for TLS, and in the "
+            "password %40 for @, %2F for /, %3A for : and %25 for %."
+        )
+        return ""
+
+    def time_zone(self, name: str, default: str) -> str:
+        text = self.text(name, default)
+        if text in available_timezones():
+            return text
+        self._fault(name, text, "write a name of the IANA time zones, such as Europe/Berlin or UTC")
+        return default
+
+    def sender(self, name: str, default: str) -> str:
+        """`billing@example.com` or `Example Billing <billing@example.com>`."""
+        text = self.text(name, default)
+        try:
+            if Address(addr_spec=parseaddr(text)[1]).domain and "\n" not in text:
+                return text
+        except (ValueError, IndexError):
+            pass
+        self._fault(name, text, "write an address, such as billing@example.com")
+        return default
+
+    def class_path(self, name: str, default: str) -> str:
+        """The dotted path of a class in a module that is there."""
+        text = self.text(name, default)
+        module, _, item = text.rpartition(".")
+        try:
+            if module and item and find_spec(module):
+                return text
+        except (ImportError, ValueError):
+            pass
+        self._fault(name, text, "write the whole dotted path of a class that is installed")
+        return default
 
     def check(self) -> None:
         if self.faults:
-            raise WrongEnvironment("\n".join(self.faults))
+            raise WrongEnvironment(self.faults)
+
+    def _fault(self, name: str, text: str, remedy: str) -> None:
+        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+        self.faults.append(f"{name} is {shown!r}: {remedy}.")
+
+
+def _has_host(url: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.scheme in schemes and parts.hostname and (parts.port is None or parts.port > 0))
+    except ValueError:
+        return False

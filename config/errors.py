@@ -1,9 +1,11 @@
-"""The answers to what no view answers: problem documents below /v1/, pages elsewhere."""
+"""The answers to what no view answers: problem documents where programs ask, pages elsewhere."""
 
 from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
+
+from config.dropins import is_dropin
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -26,7 +28,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _is_api(request: HttpRequest) -> bool:
-    return request.path.startswith("/v1/")
+    return request.path.startswith("/v1/") or is_dropin(request.path)
 
 
 def _problem(status: HTTPStatus, code: str, detail: str) -> JsonResponse:

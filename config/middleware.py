@@ -20,6 +20,8 @@ from django.template.response import SimpleTemplateResponse
 from django_htmx.middleware import HtmxMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from config.dropins import is_dropin
+
 API = "/v1/"
 EVENTS = "/v1/events"
 # The pages among the API's addresses.
@@ -27,12 +29,17 @@ API_PAGES = ("/v1/docs",)
 EMBEDS = "/embed/"
 
 
+def is_api(path: str) -> bool:
+    """Whether programs ask there, and no browsers."""
+    return path.startswith(API) or is_dropin(path)
+
+
 def no_store(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Keeps the API's answers out of shared caches, which do not know that `X-API-KEY` tells customers apart."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        if request.path_info.startswith(API):
+        if is_api(request.path_info):
             response["Cache-Control"] = "no-store, private"
         return response
 
@@ -66,7 +73,7 @@ class _OfPages:
 
     def __call__(self, request: HttpRequest) -> Any:
         path = request.path_info
-        if path.startswith(API) and not path.startswith(API_PAGES):
+        if is_api(path) and not path.startswith(API_PAGES):
             return self.get_response(request)
         return super().__call__(request)  # type: ignore[misc]
 

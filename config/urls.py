@@ -1,8 +1,10 @@
 """Where everything is mounted: the API, the admin, the portal."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from config import dropins
 from config.health import healthz
 
 handler400 = "config.errors.bad_request"
@@ -13,5 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),
     path("v1/", include("config.api_urls")),
+    *dropins.patterns(),
+    *([path(settings.OPENMETER_PREFIX, include("meters.api.openmeter"))] if settings.OPENMETER_PREFIX else []),
     path("", include("portal.urls")),
 ]
