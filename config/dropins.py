@@ -7,7 +7,7 @@ from django.urls import URLResolver, include, path
 def patterns() -> list[URLResolver]:
     mounted = (
         (settings.AMBERFLO_PREFIX, "config.amberflo_urls"),
-        (settings.OPENMETER_PREFIX, "config.openmeter_urls"),
+        (settings.OPENMETER_PREFIX, "meters.api.openmeter"),
     )
     return [path(prefix, include(urls)) for prefix, urls in mounted if prefix]
 

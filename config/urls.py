@@ -1,6 +1,5 @@
 """Where everything is mounted: the API, the admin, the portal."""
 
-from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
@@ -16,6 +15,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("v1/", include("config.api_urls")),
     *dropins.patterns(),
-    *([path(settings.OPENMETER_PREFIX, include("meters.api.openmeter"))] if settings.OPENMETER_PREFIX else []),
     path("", include("portal.urls")),
 ]
