@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -103,14 +104,25 @@ def week_of(instant: datetime, zone: ZoneInfo) -> Period:
 
 
 def windows(span: Period, window: str, zone: ZoneInfo) -> Iterator[Period]:
-    """`span` cut at the hours, days, weeks (from Monday) or months of `zone`; the first and last may be shorter.
-    They tile `span`."""
-    starts_after = {"hour": _next_hour, "day": _next_day, "week": _next_week, "month": _next_month_start}[window]
+    """`span` cut at the minutes, hours, days, weeks (from Monday) or months of `zone`; the first and last may be
+    shorter. They tile `span`."""
+    starts_after = {
+        "minute": _next_minute,
+        "hour": _next_hour,
+        "day": _next_day,
+        "week": _next_week,
+        "month": _next_month_start,
+    }[window]
     start = span.start
     while start < span.end:
         end = min(starts_after(start, zone), span.end)
         yield Period(start, end)
         start = end
+
+
+def _next_minute(instant: datetime, zone: ZoneInfo) -> datetime:
+    # Of zones with odd seconds, all of them long ago, too: whole minutes of UTC.
+    return instant.replace(second=0, microsecond=0) + MINUTE
 
 
 def _next_hour(instant: datetime, zone: ZoneInfo) -> datetime:
