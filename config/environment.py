@@ -18,6 +18,9 @@ from psycopg.conninfo import conninfo_to_dict
 YES, NO = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 HOST = re.compile(r"\.?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
 SHOWN = 60
+PREFIX = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", re.ASCII)
+# What addresses of our own begin with.
+TAKEN = frozenset({"v1", "admin", "healthz", "metrics", "static", "embed"})
 
 
 class WrongEnvironment(SystemExit):
@@ -159,6 +162,14 @@ class Environment:
             pass
         self._fault(name, text, "write the whole dotted path of a class that is installed")
         return default
+
+    def prefix(self, name: str) -> str:
+        """Below which address something is mounted, with a slash at its end: `openmeter/`. Empty: nowhere."""
+        text = self.text(name).strip("/")
+        if text and (not PREFIX.fullmatch(text) or text.partition("/")[0] in TAKEN):
+            self._fault(name, text, "write the beginning of an address that nothing else has, such as openmeter/")
+            return ""
+        return f"{text}/" if text else ""
 
     def check(self) -> None:
         if self.faults:
