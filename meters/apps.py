@@ -5,12 +5,15 @@ from django.db.models.signals import post_migrate
 
 
 class MetersConfig(AppConfig):
-    """Makes the partitions of events that can come in when the tables are made."""
+    """Makes the partitions of events that can come in when the tables are made, and the groups of staff."""
 
     name = "meters"
 
     def ready(self) -> None:
+        from meters.staff_groups import after_migrate
+
         post_migrate.connect(_make_partitions, sender=self, dispatch_uid="meters.make_partitions")
+        post_migrate.connect(after_migrate, dispatch_uid="meters.staff_groups")
 
 
 def _make_partitions(plan: Any = None, **_: Any) -> None:

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from meters.models import ApiKey, Customer
+from meters.staff_roles import StaffRole
 
 PREFIX = "tm_"
 # Writing "last used" at every request would make one row the hottest of the database.
@@ -39,15 +40,15 @@ def create_api_key(
     customer: Customer | None = None,
     expires_at: datetime | None = None,
     rate_limit: int | None = None,
+    role: str = StaffRole.OWNER,
 ) -> tuple[ApiKey, str]:
     """A new key and its text, which is shown now and never again. Raises ValidationError by field.
 
-    `customer` restricts the key to sending and reading that customer's usage; `rate_limit` is in requests a second.
+    `customer` restricts the key to sending and reading that customer's usage; `rate_limit` is in requests a second;
+    `role` bounds what its scopes open. Whoever has somebody choose a role offers those within that person's own.
     """
-    return _create(
-        {"name": name, "scopes": scopes, "customer": customer, "expires_at": expires_at, "rate_limit": rate_limit},
-        now=timezone.now(),
-    )
+    fields = {"name": name, "scopes": scopes, "customer": customer, "expires_at": expires_at}
+    return _create({**fields, "rate_limit": rate_limit, "role": role}, now=timezone.now())
 
 
 @transaction.atomic
@@ -76,7 +77,7 @@ def change_api_key(key: ApiKey, *, changes: Mapping[str, Any]) -> ApiKey:
 
 @transaction.atomic
 def rotate(key: ApiKey, *, overlap: timedelta = OVERLAP) -> tuple[ApiKey, str]:
-    """A key that takes the place of this one, and its text: same name, scopes, customer and limit.
+    """A key that takes the place of this one, and its text: same name, scopes, role, customer and limit.
 
     The old key works for `overlap` longer and never longer than it would have. A key that expires is followed by one
     that lives as long as it was to live. Raises ValidationError.
@@ -96,6 +97,7 @@ def rotate(key: ApiKey, *, overlap: timedelta = OVERLAP) -> tuple[ApiKey, str]:
             "customer": old.customer,
             "expires_at": old.expires_at and now + (old.expires_at - old.created_at),
             "rate_limit": old.rate_limit,
+            "role": old.role,
             "rotated_from": old,
         },
         now=now,

@@ -215,6 +215,7 @@ class BacktestViewSet(
 ):
     """The backtests of a plan."""
 
+    permissions = {"rows": "invoices.view_backtest"}
     queryset = Backtest.objects.all()
     serializer_class = BacktestSerializer
     pagination_class = NewestFirst

@@ -139,6 +139,7 @@ class CreditQuery(Strict):
 class CreditViewSet(mixins.RetrieveModelMixin, mixins.ListModelMixin, viewsets.GenericViewSet[CreditGrant]):
     """Prepaid credit of customers, in grants."""
 
+    permissions = {"void": "invoices.change_creditgrant"}
     queryset = CreditGrant.objects.all()
     serializer_class = CreditSerializer
     pagination_class = NewestFirst
@@ -314,6 +315,7 @@ class CreditBalanceSerializer(serializers.Serializer[Any]):
 class CreditBalanceView(APIView):
     """What a customer has in credits."""
 
+    permissions = {"GET": "invoices.view_creditgrant"}
     customer_keys = ("GET",)
 
     @extend_schema(
@@ -380,6 +382,12 @@ class CreditRuleSerializer(Settable):
 
 class CreditRuleView(APIView):
     """When a customer's credit is low."""
+
+    permissions = {
+        "GET": "invoices.view_creditrule",
+        "PUT": "invoices.change_creditrule",
+        "DELETE": "invoices.change_creditrule",
+    }
 
     @extend_schema(
         operation_id="get_credit_rule",

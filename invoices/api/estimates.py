@@ -130,6 +130,7 @@ EXAMPLE = {
 class PlanEstimateView(PlanVersionMixin, APIView):
     """What quantities cost by versions of a plan."""
 
+    permissions = {"POST": "pricing.view_plan"}
     scopes = {"POST": "read"}
 
     @extend_schema(

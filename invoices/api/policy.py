@@ -72,6 +72,8 @@ class PlanPolicySerializer(Settable, serializers.ModelSerializer[PlanPolicy]):
 class BillingPolicyView(APIView):
     """How the account bills."""
 
+    permissions = {"GET": "invoices.view_billingpolicy", "PATCH": "invoices.change_billingpolicy"}
+
     @extend_schema(operation_id="get_billing_policy", responses=BillingPolicySerializer, examples=[answered(POLICY)])
     def get(self, request: Request) -> Response:
         """Reads how the account bills: grace time, days of payment, approval, numbers, what becomes of late usage."""
@@ -98,6 +100,8 @@ class BillingPolicyView(APIView):
 
 class PlanPolicyView(APIView):
     """What a plan has in place of the account's policy."""
+
+    permissions = {"GET": "invoices.view_billingpolicy", "PATCH": "invoices.change_billingpolicy"}
 
     @extend_schema(
         operation_id="get_plan_billing",

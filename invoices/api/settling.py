@@ -286,6 +286,7 @@ class CreditNoteQuery(Strict):
 class CreditNoteViewSet(CreditNotePapers, mixins.RetrieveModelMixin, viewsets.GenericViewSet[CreditNote]):
     """Credit notes, newest first."""
 
+    permissions = {"pdf": "invoices.view_creditnote"}
     queryset = CreditNote.objects.all()
     serializer_class = CreditNoteSerializer
     pagination_class = NewestFirst

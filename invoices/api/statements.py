@@ -101,6 +101,7 @@ class StatementSerializer(serializers.Serializer[Any]):
 class StatementView(APIView):
     """What a customer owes, and how it came about."""
 
+    permissions = {"GET": "meters.view_customer invoices.view_invoice"}
     customer_keys = ("GET",)
 
     @extend_schema(

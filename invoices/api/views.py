@@ -63,6 +63,22 @@ class InvoiceViewSet(
 ):
     """Invoices, newest first. An open one is an estimate that follows usage up to `usage_version`."""
 
+    permissions = {
+        "pdf": "invoices.view_invoice",
+        "csv": "invoices.view_invoice",
+        "line_events": "invoices.view_invoice meters.view_event",
+        "approve": "invoices.change_invoice",
+        "finalize": "invoices.change_invoice",
+        "hold": "invoices.change_invoice",
+        "release": "invoices.change_invoice",
+        "GET payments": "invoices.view_payment",
+        "POST payments": "invoices.add_payment",
+        "GET credit_notes": "invoices.view_creditnote",
+        "POST credit_notes": "invoices.add_creditnote",
+        "write_off": "invoices.add_payment",
+        "void": "invoices.add_creditnote",
+        "reissue": "invoices.add_creditnote",
+    }
     queryset = Invoice.objects.all()
     serializer_class = InvoiceSerializer
     pagination_class = NewestFirst

@@ -118,6 +118,7 @@ class WebhookEndpointViewSet(
 ):
     """Where events are sent, signed after the Standard Webhooks specification."""
 
+    permissions = {"rotate_secret": "invoices.change_webhookendpoint"}
     queryset = WebhookEndpoint.objects.all()
     serializer_class = EndpointSerializer
     lookup_value_regex = "[0-9]{1,18}"
@@ -216,6 +217,7 @@ class WebhookDeliveryViewSet(
 ):
     """What was sent where, and what came of it."""
 
+    permissions = {"replay": "invoices.change_webhookdelivery"}
     queryset = WebhookDelivery.objects.all()
     serializer_class = DeliverySerializer
     pagination_class = NewestFirst

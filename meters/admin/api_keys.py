@@ -1,5 +1,6 @@
 """API keys for staff: made, limited, rotated, revoked. A key is shown once, on a page of its own."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,8 @@ from meters import rate_limit
 from meters.admin.base import KeepsRows, ModelAdmin, ServiceAdmin, ServiceForm, add_errors, chip, instant, link, require
 from meters.keys import MAX_OVERLAP, OVERLAP, change_api_key, create_api_key, revoke, rotate, state
 from meters.models import ApiKey
+from meters.staff_groups import roles_within
+from meters.staff_roles import StaffRole
 
 HOUR = timedelta(hours=1)
 EMPTY = "—"
@@ -29,6 +32,18 @@ class NewApiKeyForm(ServiceForm):
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "Choose at least one scope."},
     )
+    role = forms.ChoiceField(
+        help_text="What its scopes open is bounded by what staff of this role may do, and that by what you may."
+    )
+    # Those that the person who fills it in may give away.
+    roles: Sequence[StaffRole] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["role"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [(role.value, role.label) for role in self.roles]
+        field.initial = self.roles[0].value if self.roles else None
 
     def call_service(self) -> ApiKey:
         key, self.text = create_api_key(**self.cleaned_data)
@@ -52,24 +67,28 @@ class RotateForm(forms.Form):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ServiceAdmin, KeepsRows, ModelAdmin[ApiKey]):
-    list_display = ["name", "beginning", "whose", "scope_names", "state", "last_used"]
+    list_display = ["name", "beginning", "whose", "scope_names", "role", "state", "last_used"]
+    list_filter = ["role"]
     list_select_related = ["customer"]
     search_fields = ["name", "start", "customer__key"]
     actions = ["rotate_key", "revoke_keys"]
     autocomplete_fields = ["customer"]
 
     def get_form(self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **kwargs: Any) -> Any:
-        return super().get_form(request, obj, change, **({"form": ApiKeyForm if obj else NewApiKeyForm} | kwargs))
+        form = super().get_form(request, obj, change, **({"form": ApiKeyForm if obj else NewApiKeyForm} | kwargs))
+        if obj is None:
+            form.roles = roles_within(request.user)
+        return form
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         if obj is None:
-            return ["name", "scopes", "customer", "expires_at", "rate_limit"]
+            return ["name", "scopes", "role", "customer", "expires_at", "rate_limit"]
         return ["name", "expires_at", "rate_limit", *self.get_readonly_fields(request, obj)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         if obj is None:
             return []
-        shown = ["state", "beginning", "scope_names", "whose", "burst", "created", "last_used"]
+        shown = ["state", "beginning", "scope_names", "role", "whose", "burst", "created", "last_used"]
         return [*shown, *(["before"] if obj.rotated_from_id else []), *(["after"] if obj.rotated_to.exists() else [])]
 
     def get_urls(self) -> Any:
@@ -152,11 +171,13 @@ class ApiKeyAdmin(ServiceAdmin, KeepsRows, ModelAdmin[ApiKey]):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         key = self.get_object(request, object_id)
-        may = isinstance(key, ApiKey) and self._may_rotate(request) and self._is_rotatable(key)
+        may = isinstance(key, ApiKey) and self._may_rotate(request, key) and self._is_rotatable(key)
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "may_rotate": may})
 
-    def _may_rotate(self, request: HttpRequest) -> bool:
-        return self.has_change_permission(request) and self.has_add_permission(request)
+    def _may_rotate(self, request: HttpRequest, key: ApiKey | None = None) -> bool:
+        """Who rotates a key is shown one that opens as much, so nobody rotates one of a role beyond their own."""
+        may = self.has_change_permission(request) and self.has_add_permission(request)
+        return may and (key is None or key.role in roles_within(request.user))
 
     def _is_rotatable(self, key: ApiKey) -> bool:
         return state(key, now=timezone.now()) in ("in_use", "expires") and not key.rotated_to.exists()
@@ -167,6 +188,7 @@ class ApiKeyAdmin(ServiceAdmin, KeepsRows, ModelAdmin[ApiKey]):
         key = ApiKey.objects.filter(pk=pk).first()
         if key is None:
             raise Http404
+        require(self._may_rotate(request, key))
         form = RotateForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             try:

@@ -144,6 +144,7 @@ class EventListMixin:
 class EventView(APIView):
     """The events of one id."""
 
+    permissions = {"GET": "meters.view_event"}
     customer_keys: tuple[str, ...] = ("GET",)
 
     @extend_schema(

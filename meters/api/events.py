@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, cast
 
@@ -148,6 +149,7 @@ CLOUD_EVENT = inline_serializer(
 class EventsView(EventListMixin, APIView):
     """Takes one event, an array of events, or newline-delimited JSON; gzip or not."""
 
+    permissions = {"GET": "meters.view_event", "POST": "meters.add_event"}
     parser_classes = [AnyParser]
     scopes = {"POST": ApiKey.Scope.INGEST.value}
     customer_keys = ("GET", "POST")
@@ -196,9 +198,7 @@ class EventsView(EventListMixin, APIView):
         dimensions, and `source` and `id` together the id.
         """
         body = read_body(request)
-        if len(body) <= LARGE:
-            return self._record(request, body)
-        with _large_ones:
+        with in_turn(body):
             return self._record(request, body)
 
     def _record(self, request: Request, body: bytes) -> HttpResponse:
@@ -209,12 +209,25 @@ class EventsView(EventListMixin, APIView):
             raise Problem(400, "malformed_json", str(error)) from error
         except TooManyEvents as error:
             raise Problem(413, "too_many_events", f"{error} Nothing of it was stored.") from error
-        now, own = timezone.now(), customer_of(request)
-        recorded = record_events(events, now=now, only_customer=own.key if own else None, spare_id=_spare_ids(request))
-        if recorded.rejected or recorded.conflict:
-            sender = request.auth.name if isinstance(request.auth, ApiKey) else ""
-            note_refusals(events, recorded.outcomes, sender=sender, now=now)
+        recorded = record(request, events, spare_id=_spare_ids(request))
         return _answer(recorded, many, cloud=kind in (cloudevents.ONE, cloudevents.BATCH))
+
+
+def record(
+    request: Request, events: Sequence[EventIn | Rejection], *, spare_id: Callable[[int], str] | None = None
+) -> Recorded:
+    """Records what a call has sent, and notes what was refused of it for staff."""
+    now, own = timezone.now(), customer_of(request)
+    recorded = record_events(events, now=now, only_customer=own.key if own else None, spare_id=spare_id)
+    if recorded.rejected or recorded.conflict:
+        sender = request.auth.name if isinstance(request.auth, ApiKey) else ""
+        note_refusals(events, recorded.outcomes, sender=sender, now=now)
+    return recorded
+
+
+def in_turn(body: bytes) -> AbstractContextManager[Any]:
+    """What to hold while a body is worked on."""
+    return nullcontext() if len(body) <= LARGE else _large_ones
 
 
 def _recording_key(request: HttpRequest, view: APIView) -> ApiKey | None:

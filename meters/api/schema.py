@@ -9,8 +9,10 @@ from drf_spectacular.plumbing import ResolvedComponent
 
 from meters.api.auth import needed_scope
 from meters.api.idempotency import HEADER, MUTATING, REPLAYED
+from meters.api.permissions import needed_permissions
 from meters.api.problems import MEDIA_TYPE
 from meters.models import ApiKey
+from meters.staff_roles import StaffRole, allows
 
 PROBLEM = {
     "type": "object",
@@ -57,6 +59,11 @@ PROBLEMS: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
             ("Forbidden", "missing_scope", "This API key lacks the scope 'write'."),
             ("Forbidden", "restricted_api_key", "This API key is of one customer, and this call is not for such keys."),
             ("Forbidden", "forbidden_customer", "This API key is of the customer 'acme' and of no other."),
+            (
+                "Forbidden",
+                "missing_permission",
+                "The role of this API key, 'support', lacks the permission pricing.change_plan.",
+            ),
         ],
     ),
     "404": (
@@ -161,7 +168,14 @@ class ApiSchema(AutoSchema):
         served = set(getattr(self.view, "customer_keys", ()))
         own = bool(served & {self.method, getattr(self.view, "action", None)})
         customers = "A key of one customer sees and sends its own." if own else "Not for keys of one customer."
-        return f"Scope `{scope}`. {customers}"
+        return f"Scope `{scope}`. {customers} {self._roles()}"
+
+    def _roles(self) -> str:
+        needed = needed_permissions(self.method, self.view)
+        able = [role for role in StaffRole if needed is not None and all(allows(role, one) for one in needed)]
+        if len(able) == len(StaffRole):
+            return "For every role."
+        return f"Role {', '.join(f'`{role}`' for role in able or [StaffRole.OWNER])}."
 
     def _problem(self, status: str) -> dict[str, Any]:
         name, description, examples = PROBLEMS[status]

@@ -32,6 +32,7 @@ class CsvRenderer(JSONRenderer):
 class UsageView(APIView):
     """Usage of one meter, by one customer, several or all."""
 
+    permissions = {"GET": "meters.view_customer meters.view_meter", "POST": "meters.view_customer meters.view_meter"}
     scopes = {"POST": ApiKey.Scope.READ.value}
     customer_keys = ("GET", "POST")
     http_method_names = ["get", "head", "post"]

@@ -149,6 +149,8 @@ EXAMPLES = [
 class VoidView(APIView):
     """Takes events out of the figures."""
 
+    permissions = {"POST": "meters.add_voidrecord meters.view_event"}
+
     @extend_schema(operation_id="void_events", request=VoidSerializer, responses=ANSWER, examples=EXAMPLES)
     def post(self, request: Request) -> Response:
         """Voids events: they stay in the list, and no figure counts them any more. Send it with `dry_run` first.
@@ -161,6 +163,8 @@ class VoidView(APIView):
 
 class UnvoidView(APIView):
     """Brings voided events back."""
+
+    permissions = {"POST": "meters.add_voidrecord meters.view_event"}
 
     @extend_schema(
         operation_id="unvoid_events",

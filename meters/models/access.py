@@ -5,6 +5,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 
 from meters.models.names import Customer
+from meters.staff_roles import StaffRole
 
 
 class ApiKey(models.Model):
@@ -19,6 +20,13 @@ class ApiKey(models.Model):
     start = models.CharField(max_length=12, editable=False, help_text="The first characters, to tell keys apart.")
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=10, choices=Scope), default=list)
+    role = models.CharField(
+        max_length=10,
+        choices=StaffRole,
+        default=StaffRole.OWNER,
+        db_default=StaffRole.OWNER,
+        help_text="What its scopes open is bounded by what staff of this role may do.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     customer = models.ForeignKey(
         Customer,
@@ -45,6 +53,7 @@ class ApiKey(models.Model):
     class Meta:
         ordering = ["name", "id"]
         verbose_name = "API key"
+        constraints = [models.CheckConstraint(condition=models.Q(role__in=StaffRole.values), name="apikey_role")]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.start}…)"

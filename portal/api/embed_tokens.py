@@ -119,6 +119,8 @@ def _customer(key: str) -> Customer:
 class EmbedTokensView(APIView):
     """Tokens of pages in frames. A key of one customer makes none."""
 
+    permissions = {"POST": "portal.add_embedtoken", "DELETE": "portal.change_embedtoken"}
+
     def post(self, request: Request, key: str) -> Response:
         customer = _customer(key)
         form = NewEmbedTokenSerializer(data=request.data)
@@ -149,6 +151,8 @@ class EmbedTokensView(APIView):
 )
 class EmbedTokenView(APIView):
     """One token, by the id that it was made with."""
+
+    permissions = {"DELETE": "portal.change_embedtoken"}
 
     def delete(self, request: Request, key: str, pk: int) -> Response:
         if not revoke_embed_tokens(_customer(key), pk=pk, now=timezone.now()):

@@ -127,6 +127,8 @@ class PortalSessionRequest(Strict):
 class CustomerPortalSessionsView(APIView):
     """Links of one customer."""
 
+    permissions = {"POST": "portal.add_portalsession"}
+
     @extend_schema(
         operation_id="create_portal_session",
         request=PortalSessionRequest,
@@ -172,6 +174,7 @@ class PortalSessionQuery(Strict):
 class PortalSessionViewSet(mixins.RetrieveModelMixin, mixins.ListModelMixin, viewsets.GenericViewSet[PortalSession]):
     """Links into the portal, and the sessions that came of them."""
 
+    permissions = {"revoke": "portal.change_portalsession"}
     queryset = PortalSession.objects.select_related("customer", "invoice", "api_key")
     serializer_class = PortalSessionSerializer
     pagination_class = NewestFirst

@@ -124,6 +124,11 @@ class AssignmentViewSet(
 ):
     """Customers on plans, newest first."""
 
+    permissions = {
+        "change_plan": "pricing.add_assignment pricing.change_assignment",
+        "end": "pricing.change_assignment",
+        "quantities": "pricing.change_assignment",
+    }
     queryset = ASSIGNMENTS
     serializer_class = AssignmentSerializer
     pagination_class = NewestFirst

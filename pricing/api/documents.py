@@ -69,6 +69,7 @@ class NoQuery(Strict):
 class PlanDocumentView(APIView):
     """A plan as one document."""
 
+    permissions = {"GET": "pricing.view_plan", "POST": "pricing.add_plan pricing.change_plan"}
     content_negotiation_class = Negotiation
     parser_classes = [BoundedJSONParser, YamlParser]
     renderer_classes = [JSONRenderer, YamlRenderer]

@@ -79,6 +79,11 @@ class PlanViewSet(
 ):
     """Plans, by their key."""
 
+    permissions = {
+        "activate": "pricing.change_plan",
+        "retire": "pricing.change_plan",
+        "private_plans": "pricing.change_plan",
+    }
     queryset = Plan.objects.all()
     serializer_class = PlanSerializer
     lookup_field = "key"

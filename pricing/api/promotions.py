@@ -183,6 +183,10 @@ class AppliedPromotionViewSet(
 ):
     """The promotions that customers have."""
 
+    permissions = {
+        "create": "pricing.add_appliedpromotion pricing.view_promotion",
+        "end": "pricing.change_appliedpromotion",
+    }
     queryset = AppliedPromotion.objects.select_related("customer", "promotion")
     serializer_class = AppliedSerializer
     lookup_value_regex = "[0-9]{1,18}"

@@ -32,6 +32,10 @@ def _both(serializer: Any, what: str) -> dict[int, OpenApiResponse]:
 class InDraft(PlanVersionMixin):
     """What rates and fees have in common: they are set as a whole, and only in a draft."""
 
+    permissions = {
+        **dict.fromkeys(("list", "retrieve"), "pricing.view_plan"),
+        **dict.fromkeys(("create", "partial_update", "destroy", "drop_override"), "pricing.change_plan"),
+    }
     get_serializer: Any
     get_object: Any
 

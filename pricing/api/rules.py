@@ -93,6 +93,7 @@ TRIED_SCHEMA = inline_serializer(
 class RuleViewSet(viewsets.ModelViewSet[AssignmentRule]):
     """Assignment rules, in their order."""
 
+    permissions = {"try_on": "pricing.view_assignmentrule meters.view_customer pricing.view_assignment"}
     queryset = AssignmentRule.objects.select_related("plan").prefetch_related("conditions")
     serializer_class = RuleSerializer
     pagination_class = ByPosition

@@ -74,6 +74,7 @@ class TaxRateViewSet(
 ):
     """Taxes and their percentages, by their key."""
 
+    permissions = {"retire": "pricing.change_taxrate"}
     queryset = TaxRate.objects.all()
     serializer_class = TaxRateSerializer
     lookup_field = "key"
@@ -121,6 +122,8 @@ CUSTOMER = OpenApiParameter("customer", str, OpenApiParameter.PATH, description=
 
 class BillingProfileView(APIView):
     """What a customer's invoices need beside its plan."""
+
+    permissions = {"GET": "pricing.view_billingprofile", "PATCH": "pricing.change_billingprofile"}
 
     @extend_schema(
         operation_id="get_billing_profile",

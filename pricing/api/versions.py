@@ -128,6 +128,15 @@ DIFFERENCE = inline_serializer(
 class VersionViewSet(PlanVersionMixin, mixins.ListModelMixin, viewsets.GenericViewSet[PlanVersion]):
     """The versions of a plan, newest first."""
 
+    permissions = {
+        "list": "pricing.view_plan",
+        "retrieve": "pricing.view_plan",
+        "differences": "pricing.view_plan",
+        "create": "pricing.change_plan",
+        "partial_update": "pricing.change_plan",
+        "destroy": "pricing.change_plan",
+        "drop_terms": "pricing.change_plan",
+    }
     queryset = VERSIONS
     serializer_class = VersionSerializer
     pagination_class = NewestVersionFirst

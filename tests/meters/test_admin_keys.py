@@ -31,7 +31,14 @@ def shown(response: Any) -> str:
 
 
 def new(**fields: Any) -> dict[str, Any]:
-    return {"name": "server", "scopes": ["ingest"], "expires_at_0": "", "expires_at_1": "", "rate_limit": ""} | fields
+    return {
+        "name": "server",
+        "scopes": ["ingest"],
+        "role": "owner",
+        "expires_at_0": "",
+        "expires_at_1": "",
+        "rate_limit": "",
+    } | fields
 
 
 def test_a_key_is_made_with_customer_expiry_and_limit(staff: Client) -> None:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from meters.keys import create_api_key
 from meters.models import ApiKey, Customer
+from meters.staff_roles import StaffRole
 
 MAX_DAYS = 3650
 
@@ -26,7 +27,12 @@ class Command(BaseCommand):
             choices=ApiKey.Scope.values,
             help="What the key may do: one or more of these.",
         )
-
+        parser.add_argument(
+            "--role",
+            choices=StaffRole.values,
+            default=StaffRole.OWNER.value,
+            help="Bounds what the scopes open to what staff of this role may do. Default: owner, all of it.",
+        )
         parser.add_argument("--customer", metavar="KEY", help="Restricts it to this customer. Default: all customers.")
         parser.add_argument("--expires-in-days", type=int, metavar="DAYS", help="Default: it never expires.")
         parser.add_argument(
@@ -49,6 +55,7 @@ class Command(BaseCommand):
                 customer=customer,
                 expires_at=None if days is None else timezone.now() + timedelta(days=days),
                 rate_limit=options["rate_limit"],
+                role=options["role"],
             )
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
