@@ -173,7 +173,7 @@ def _send_next(backend: BaseEmailBackend, now: datetime, alone: bool) -> bool | 
         mail.error = f"{type(error).__name__}: {error}".replace("\0", "")[:300]
         mail.next_try_at = None if _is_final(error) else _next_try(mail, now)
         mail.status = Status.WAITING if mail.next_try_at else Status.FAILED
-        logger.warning("mail %s was not sent: %s", mail.pk, mail.error)
+        logger.warning("mail %s was not sent: %s", mail.pk, error)
         goes_on = isinstance(error, SMTPRecipientsRefused | SMTPResponseException | Over)
     else:
         mail.status, mail.sent_at, mail.next_try_at, mail.error = Status.SENT, now, None, ""

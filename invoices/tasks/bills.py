@@ -74,6 +74,6 @@ def _each(service: Callable[[Thing], object], things: Iterable[Thing], *, second
         try:
             service(thing)
         except Exception:
-            logger.exception("%s failed for %r", service.__name__, thing)
+            logger.exception("%s failed for %s", service.__name__, getattr(thing, "pk", thing))
         if seconds is not None and time.monotonic() - started >= seconds:
             return

@@ -116,7 +116,7 @@ def change_own_settings(membership: Membership, *, time_zone: str, wanted: Seque
 
 def _log(customer: Customer, viewer: Viewer, what: str) -> None:
     """In the customer's history, where staff look; there only people with an account have a name."""
-    logger.info("customer %s: %s by %s", customer.key, what, viewer.name)
+    logger.info("customer %s: %s by %s", customer.pk, what, f"user {viewer.user.pk}" if viewer.user else "a guest")
     if viewer.user is not None:
         LogEntry.objects.log_actions(
             viewer.user.pk, Customer.objects.filter(pk=customer.pk), CHANGE, what.capitalize(), single_object=True
