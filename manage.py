@@ -11,8 +11,11 @@ def main() -> None:
     from django.core.management import execute_from_command_line
     from django.db import OperationalError
 
+    from meters.audit_log.actors import acting_as_command
+
     try:
-        execute_from_command_line(sys.argv)
+        with acting_as_command(sys.argv[1] if len(sys.argv) > 1 else "help"):
+            execute_from_command_line(sys.argv)
     except OperationalError:
         if settings.DATABASE_URL:
             raise

@@ -10,9 +10,10 @@ class InvoicesConfig(AppConfig):
     name = "invoices"
 
     def ready(self) -> None:
-        from invoices import going_out
+        from invoices import audited, going_out
         from invoices.signals import finalized, recalculated, settled, voided
         from invoices.wake import wake
+        from meters.audit_log.tables import watch
         from meters.signals import usage_changed
         from pricing.models import (
             AppliedPromotion,
@@ -26,6 +27,7 @@ class InvoicesConfig(AppConfig):
         )
         from pricing.ordering import moved
 
+        watch(audited.WATCHED, audited.NOT_WATCHED)
         post_save.connect(_assignment_saved, sender=Assignment, dispatch_uid="invoices.assignment_saved")
         pre_save.connect(_item_changes, sender=ProductItem, dispatch_uid="invoices.item_changes")
         post_save.connect(_promotion_saved, sender=Promotion, dispatch_uid="invoices.promotion_saved")

@@ -16,11 +16,12 @@ from django_htmx.middleware import HtmxDetails
 
 from invoices.due import lacks_approval
 from invoices.models import Invoice
+from meters.audit_log import actors
 from meters.models import Customer, Meter, UsageBucket
 from portal.guests.seeing import seen_by_link, seen_by_staff
 from portal.people.members import seen_by_member
 from portal.roles import Role
-from portal.viewers import Sight, Viewer
+from portal.viewers import Kind, Sight, Viewer
 from pricing.models import Rate
 
 P = ParamSpec("P")
@@ -100,7 +101,12 @@ def sight_of(request: HttpRequest) -> Sight | HttpResponse:
 
 
 def set_sight(request: HttpRequest, sight: Sight) -> None:
-    request.viewer = sight.viewer  # type: ignore[attr-defined]
+    viewer = sight.viewer
+    request.viewer = viewer  # type: ignore[attr-defined]
+    if viewer.kind is Kind.LINK:
+        actors.become(actors.Kind.GUEST, viewer.link or "", viewer.name)
+    elif viewer.user is not None:
+        actors.become(actors.Kind.PERSON, viewer.user.pk, viewer.user.get_username())
     request.customer = sight.customer  # type: ignore[attr-defined]
     request.customers = sight.customers  # type: ignore[attr-defined]
 

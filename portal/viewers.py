@@ -26,6 +26,8 @@ class Viewer:
     user: User | None = None
     kind: Kind = Kind.MEMBER
     time_zone: str = ""
+    # The id of the link that a guest came by.
+    link: int | None = None
 
     @property
     def zone(self) -> ZoneInfo | None:

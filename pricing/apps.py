@@ -10,8 +10,11 @@ class PricingConfig(AppConfig):
     name = "pricing"
 
     def ready(self) -> None:
+        from meters.audit_log.tables import watch
         from meters.models import Customer, Meter
+        from pricing import audited
 
+        watch(audited.WATCHED, audited.NOT_WATCHED)
         post_save.connect(_meter_saved, sender=Meter, dispatch_uid="pricing.meter_saved")
         post_save.connect(_customer_saved, sender=Customer, dispatch_uid="pricing.customer_saved")
 

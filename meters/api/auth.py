@@ -13,6 +13,7 @@ from rest_framework.throttling import BaseThrottle
 from meters import keys, rate_limit
 from meters.api.permissions import needed_permissions
 from meters.api.problems import Problem
+from meters.audit_log import actors
 from meters.models import ApiKey, Customer
 from meters.staff_roles import StaffRole, allows
 
@@ -31,6 +32,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         if key is None:
             detail = "This API key does not exist, is revoked or has expired."
             raise AuthenticationFailed(detail, code="invalid_api_key")
+        actors.become(actors.Kind.KEY, key.pk, str(key))
         keys.touch(key, now=timezone.now())
         return None, key
 

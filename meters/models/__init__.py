@@ -1,6 +1,7 @@
 """Who used how much of what, when."""
 
 from meters.models.access import ApiKey, IdempotentRequest, RejectedEvent
+from meters.models.audit import AuditHead, AuditRow
 from meters.models.names import (
     MAX_DIMENSIONS,
     RESERVED_DIMENSION,
@@ -27,6 +28,8 @@ __all__ = [
     "MAX_DIMENSIONS",
     "RESERVED_DIMENSION",
     "ApiKey",
+    "AuditHead",
+    "AuditRow",
     "Customer",
     "DimensionSet",
     "Event",

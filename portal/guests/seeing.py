@@ -37,7 +37,7 @@ def seen_by_link(request: HttpRequest) -> Sight | HttpResponse | None:
         return over(request, {"is_revoked": state == "revoked", "return_url": return_url})
     touch_session(session, now=now)
     request.return_url = return_url  # type: ignore[attr-defined]
-    viewer = Viewer(session.viewer_name, Role(session.role), kind=Kind.LINK)
+    viewer = Viewer(session.viewer_name, Role(session.role), kind=Kind.LINK, link=session.pk)
     return Sight(viewer, session.customer, (session.customer,))
 
 

@@ -1,0 +1,1 @@
+"""Who changed what, when and from where: rows that triggers of the database write, chained by a hash."""
