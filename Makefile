@@ -7,7 +7,7 @@
 
 UV_VERSION := 0.13.9
 PYTHON := .venv/bin/python
-SERVED := $(PYTHON) -m config.services --
+SERVED := TOLLMETER_TESTS=1 $(PYTHON) -m config.services --
 # On all cores, each worker with servers of its own; the tests of a file stay together, in the order of collection.
 PYTEST := $(PYTHON) -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # What the Node SDK is tested with; where there is no npm, the tests say what they leave out.

@@ -2,8 +2,10 @@
 
 import os
 
-from celery import Celery
+from celery import Celery, signals
 
+from config import acting_tasks  # noqa: F401  the audit log knows which task it was
+from config.environment import refuse_without_servers
 from config.watching import tasks  # noqa: F401  whoever sends a task or runs one is watched
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -11,3 +13,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("tollmeter")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@signals.celeryd_init.connect
+@signals.beat_init.connect
+def _needs_servers(**_: object) -> None:
+    from django.conf import settings
+
+    refuse_without_servers(settings.SERVER_FAULTS)

@@ -32,6 +32,12 @@ class WrongEnvironment(SystemExit):
         super().__init__(f"Tollmeter does not start. What its environment variables say has to be mended:\n{lines}")
 
 
+def refuse_without_servers(faults: Collection[str]) -> None:
+    """Web server, worker and beat end here where no database or no broker is named."""
+    if faults:
+        raise WrongEnvironment([*faults, "For a demo with servers of its own, run `make run`."])
+
+
 class Environment:
     """Each method reads one variable. Where it is wrong, the fault is noted and the default goes on in its place."""
 
@@ -64,21 +70,21 @@ class Environment:
         """What stands between commas."""
         return [part.strip() for part in self.text(name, default).split(",") if part.strip()]
 
-    def choice(self, name: str, options: Collection[str], default: str) -> str:
+    def choice(self, name: str, options: Collection[str], default: str, remedy: str = "") -> str:
         text = self.text(name, default)
         if text in options:
             return text
-        self._fault(name, text, f"write one of {', '.join(options)}")
+        self._fault(name, text, remedy or f"write one of {', '.join(options)}")
         return default
 
     def folder(self, name: str, default: Path) -> Path:
         text = self.text(name)
         if not text:
             return default.resolve()
-        path = Path(text).expanduser()
-        if path.is_absolute() and not path.is_file():
-            return path.resolve()
-        self._fault(name, text, "write the whole path of a folder, from / on")
+        path = Path(text).expanduser().resolve()
+        if not path.exists() or path.is_dir():
+            return path
+        self._fault(name, text, "write the path of a folder; this is a file")
         return default.resolve()
 
     def hosts(self, name: str, default: str) -> list[str]:
@@ -172,6 +178,7 @@ class Environment:
         return f"{text}/" if text else ""
 
     def check(self) -> None:
+        """Ends the program where something was wrong."""
         if self.faults:
             raise WrongEnvironment(self.faults)
 

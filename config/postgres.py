@@ -25,6 +25,7 @@ from config.servers import (
     stored_secret,
     write_private,
 )
+from config.services import EMBEDDED
 
 
 class Postgres(Server):
@@ -165,7 +166,7 @@ def server_settings(memory: int, *, fsync: bool) -> str:
     values: dict[str, str | int] = {
         "listen_addresses": HOST,
         "unix_socket_directories": "",
-        "cluster_name": "tollmeter",
+        "cluster_name": EMBEDDED,
         "max_connections": 200,
         "shared_buffers": f"{min(max(megabytes // 8, 128), 2048)}MB",
         "effective_cache_size": f"{min(max(megabytes // 2, 256), 8192)}MB",

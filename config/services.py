@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from config.servers import Server, Valkey
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+# What the embedded PostgreSQL calls itself, by which `manage.py doctor` knows it.
+EMBEDDED = "tollmeter-embedded"
 STATE_KEYS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEMO")
 
 
@@ -39,6 +41,10 @@ def read_state(folder: Path) -> dict[str, str]:
     if not isinstance(stored, dict):
         return {}
     return {key: value for key in STATE_KEYS if isinstance(value := stored.get(key), str)}
+
+
+def is_said(name: str) -> bool:
+    return os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "on"}
 
 
 class Services:
@@ -103,6 +109,13 @@ class Services:
         return state | {"TOLLMETER_DATA": str(self.folder)}
 
     def _start(self, server: "Server") -> None:
+        from config.servers import ServerFailed
+
+        if not is_said("DEMO") and not is_said("TOLLMETER_TESTS"):
+            raise ServerFailed(
+                f"{server.name} out of a package is for the demo and the tests alone. Set DATABASE_URL and REDIS_URL "
+                "to servers of your own (docs/operations.md), or DEMO=true for a demo."
+            )
         began = time.monotonic()
         server.start()
         self.say(f"{server.name} on port {server.port}  ({time.monotonic() - began:.1f} s)")
@@ -143,6 +156,9 @@ def run_command(command: list[str]) -> int:
     def say(line: str) -> None:
         print(line, file=sys.stderr)
 
+    # The data folder is the demo's, where nothing else is said.
+    if "TOLLMETER_TESTS" not in os.environ:
+        os.environ.setdefault("DEMO", "1")
     try:
         with Services(data_dir(), say) as services:
             return subprocess.run(command, env=os.environ | services.start()).returncode

@@ -11,44 +11,56 @@ from pathlib import Path
 
 from csp.constants import NONE, SELF
 
-from config import services
+from config import production, services
 from config.database import database
 from config.environment import Environment
-from config.logs import logging_settings
+from config.logs import FORMATTERS, LEVELS, logging_settings
 from config.openapi import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from config.schedule import CELERY_BEAT_SCHEDULE as CELERY_BEAT_SCHEDULE
 from meters import clock
+from pricing.money import CURRENCIES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-
 env = Environment(os.environ)
 
-# What a server needs to know. The embedded services write theirs into the data folder, so that
-# `manage.py` in a second terminal finds the database that `make run` started.
-RUNNING = services.read_state(services.data_dir())
-DATABASE_URL = env.text("DATABASE_URL") or RUNNING.get("DATABASE_URL", "")
-REDIS_URL = env.text("REDIS_URL") or RUNNING.get("REDIS_URL", "")
+# Set by `make test` and what measures: its servers are its own, and thrown away.
+TESTS = env.flag("TOLLMETER_TESTS", False)
+# What a server needs to know. The embedded services write theirs into the data folder, so that `manage.py` in a second
+# terminal finds the database that `make run` started. Where a database is named that is not theirs, nothing is theirs.
+DATABASE_NAMED = env.database_url("DATABASE_URL")
+DATA_DIR = env.folder("TOLLMETER_DATA", services.data_dir())
+RUNNING = services.read_state(DATA_DIR)
+if DATABASE_NAMED and RUNNING.get("DATABASE_URL") != DATABASE_NAMED:
+    RUNNING = {}
+DATABASE_URL = DATABASE_NAMED or RUNNING.get("DATABASE_URL", "")
+REDIS_URL = env.redis_url("REDIS_URL") or RUNNING.get("REDIS_URL", "")
 SECRET_KEY = env.text("SECRET_KEY") or RUNNING.get("SECRET_KEY", "")
+# Set by `make run`, and known of its database only: lets `manage.py demo` fill this installation.
+DEMO = env.flag("DEMO", RUNNING.get("DEMO") == "1")
+if DEMO and DATABASE_NAMED and not RUNNING and not TESTS:
+    env.faults.append("DEMO is true, but DATABASE_URL is not the one that `make run` works with: take out one of them.")
+# All that is missing or unsafe stops the start (config/production.py).
+PRODUCTION = bool(env.text("DATABASE_URL")) and not DEMO and not TESTS
 
 DEBUG = env.flag("DEBUG", False)
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 
 # --- Tollmeter's own ---------------------------------------------------------------------------
 
 COMPANY_NAME = env.text("COMPANY_NAME", "AwesomeIntegration")
 # The account's time zone and currency: what a customer or a plan has that names none of its own.
-ACCOUNT_TIME_ZONE = env.text("ACCOUNT_TIME_ZONE", "UTC")
-ACCOUNT_CURRENCY = env.text("ACCOUNT_CURRENCY", "USD")
+ACCOUNT_TIME_ZONE = env.time_zone("ACCOUNT_TIME_ZONE", "UTC")
+ACCOUNT_CURRENCY = env.choice("ACCOUNT_CURRENCY", CURRENCIES, "USD", "write a code of ISO 4217, such as EUR")
 # How long after a period's end late usage is still counted in its invoice.
-GRACE_HOURS = env.number("GRACE_HOURS", 24)
+GRACE_HOURS = env.number("GRACE_HOURS", 24, most=90 * 24)
 # How many days back the audit of each night counts usage again; 0: all of it. Ledgers are always looked at whole.
-AUDIT_DAYS = env.number("AUDIT_DAYS", 100)
+AUDIT_DAYS = env.number("AUDIT_DAYS", 100, most=36600)
 # Limits of one ingest request, and the span of event times that is accepted.
-INGEST_MAX_BYTES = env.number("INGEST_MAX_BYTES", 10 * 1024 * 1024, least=1)
+INGEST_MAX_BYTES = env.number("INGEST_MAX_BYTES", 10 * 1024 * 1024, least=1024)
 INGEST_MAX_EVENTS = env.number("INGEST_MAX_EVENTS", 10000, least=1)
-INGEST_HORIZON_DAYS = env.number("INGEST_HORIZON_DAYS", 400, least=1)
+INGEST_HORIZON_DAYS = env.number("INGEST_HORIZON_DAYS", 400, least=1, most=3660)
 INGEST_CREATES_CUSTOMERS = env.flag("INGEST_CREATES_CUSTOMERS", True)
 # Requests a second of an API key that has no limit of its own; unset: any number.
 API_RATE_LIMIT = env.number("API_RATE_LIMIT", 0) or None
@@ -56,19 +68,17 @@ API_RATE_LIMIT = env.number("API_RATE_LIMIT", 0) or None
 AMBERFLO_PREFIX = env.prefix("AMBERFLO_PREFIX")
 OPENMETER_PREFIX = env.prefix("OPENMETER_PREFIX")
 # Where people reach this installation, such as https://billing.example; unset: mails have no links.
-PUBLIC_URL: str = env.text("PUBLIC_URL").rstrip("/")
+PUBLIC_URL: str = env.web_address("PUBLIC_URL")
 # How many proxies stand in front: the outermost one's X-Forwarded-For says where a request comes from.
-PROXIES = env.number("PROXIES", 0)
+PROXIES = env.number("PROXIES", 0, most=20)
 # After so many wrong passwords of one user from one address, neither comes in with a password for so many minutes.
-SIGN_IN_ATTEMPTS = env.number("SIGN_IN_ATTEMPTS", 8, least=1)
-SIGN_IN_LOCK_MINUTES = env.number("SIGN_IN_LOCK_MINUTES", 15, least=1)
+SIGN_IN_ATTEMPTS = env.number("SIGN_IN_ATTEMPTS", 8, least=1, most=1000)
+SIGN_IN_LOCK_MINUTES = env.number("SIGN_IN_LOCK_MINUTES", 15, least=1, most=10080)
 # Where exports of a month are kept, and for how many days. Web servers and workers need the same folder.
-EXPORTS_DIR = env.folder("EXPORTS_DIR", services.data_dir() / "exports")
-EXPORT_DAYS = env.number("EXPORT_DAYS", 7, least=1)
-# Set by `make run`, and known of its database only: lets `manage.py demo` fill this installation.
-DEMO = env.flag("DEMO", RUNNING.get("DEMO") == "1" and RUNNING.get("DATABASE_URL") == DATABASE_URL)
+EXPORTS_DIR = env.folder("EXPORTS_DIR", DATA_DIR / "exports")
+EXPORT_DAYS = env.number("EXPORT_DAYS", 7, least=1, most=36600)
 # A demo's clock can be put forward (`manage.py advance_clock`).
-CLOCK_FILE = services.data_dir() / "clock"
+CLOCK_FILE = DATA_DIR / "clock"
 if DEMO:
     clock.install(CLOCK_FILE)
 
@@ -99,6 +109,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.watching.requests.watching",
+    "meters.audit_log.requests.acting",
     "django.middleware.security.SecurityMiddleware",
     "config.middleware.StaticFiles",
     "config.middleware.ContentSecurityPolicy",
@@ -172,8 +183,10 @@ AXES_DISABLE_ACCESS_LOG = True
 # Our own page of them has no more than there is to see.
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
-# It looks for its own name in MIDDLEWARE; ours is config.middleware.Lockouts.
-SILENCED_SYSTEM_CHECKS = ["axes.W002"]
+# These look for their own names in MIDDLEWARE; ours are Lockouts, Frames and Csrf of config.middleware.
+SILENCED_SYSTEM_CHECKS = ["axes.W002", "security.W002", "security.W003"]
+# Whether other names of the same domain have TLS, and for ever, is not ours to say.
+SILENCED_SYSTEM_CHECKS += ["security.W005", "security.W021"]
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -182,11 +195,11 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = services.data_dir() / "static"
+STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": env.text("STATICFILES_STORAGE", "whitenoise.storage.CompressedManifestStaticFilesStorage")
+        "BACKEND": env.class_path("STATICFILES_STORAGE", "whitenoise.storage.CompressedManifestStaticFilesStorage")
     },
 }
 
@@ -209,9 +222,19 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_ENGINE = "portal.people.session_store"
 SESSION_COOKIE_SAMESITE = "Lax"
-# True behind TLS; the demo on localhost has none.
+# True behind TLS; the demo on localhost has none. PLAIN_HTTP says that none is wanted, in a private network.
 HTTPS = env.flag("HTTPS", False)
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+PLAIN_HTTP = env.flag("PLAIN_HTTP", False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+# Whoever looks after the processes asks them directly.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^metrics$"]
+# Without a proxy anybody could say that a request came by HTTPS.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS and PROXIES else None
+HSTS_SECONDS = env.number("HSTS_SECONDS", 31_536_000)
+SECURE_HSTS_SECONDS = HSTS_SECONDS if HTTPS else 0
+if PLAIN_HTTP:
+    # Said once, by config/checks.py.
+    SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W008", "security.W010", "security.W012", "security.W016"]
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 # The body limit of the ingest is checked in its view, where the answer can be a problem document.
 DATA_UPLOAD_MAX_MEMORY_SIZE = INGEST_MAX_BYTES
@@ -235,16 +258,20 @@ REST_FRAMEWORK = {
 
 EMAIL_HOST = env.text("EMAIL_HOST")
 # Without a mail server mails are printed by the worker, as in the demo.
-EMAIL_BACKEND = env.text("EMAIL_BACKEND") or (
-    "django.core.mail.backends.smtp.EmailBackend" if EMAIL_HOST else "django.core.mail.backends.console.EmailBackend"
+EMAIL_BACKEND = env.class_path(
+    "EMAIL_BACKEND", f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
 )
 EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL", False)
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", not EMAIL_USE_SSL)
+if EMAIL_USE_SSL and EMAIL_USE_TLS:
+    env.faults.append(
+        "EMAIL_USE_TLS and EMAIL_USE_SSL are both true: take out the one that the mail server does not use."
+    )
 EMAIL_PORT = env.number("EMAIL_PORT", 465 if EMAIL_USE_SSL else 587, least=1, most=65535)
 EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "billing@localhost")
+DEFAULT_FROM_EMAIL = env.sender("EMAIL_FROM", "billing@localhost")
 
 # --- Celery ------------------------------------------------------------------------------------
 
@@ -254,14 +281,30 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # A lost broker must cost a sender little: the rows say what is to be done, the message only hurries it.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 5}
 CELERY_BEAT_SCHEDULER = "config.beat:SteadyScheduler"
 
 # --- Logging -----------------------------------------------------------------------------------
 
-LOG_LEVEL = env.text("LOG_LEVEL", "INFO")
-LOGGING = logging_settings(LOG_LEVEL)
+LOG_LEVEL = env.choice("LOG_LEVEL", LEVELS, "INFO")
+LOG_FORMAT = env.choice("LOG_FORMAT", FORMATTERS, "json" if PRODUCTION else "text")
+# A line for each request; a proxy may write one, too.
+ACCESS_LOG = env.flag("ACCESS_LOG", PRODUCTION)
+LOGGING = logging_settings(LOG_LEVEL, LOG_FORMAT, access=ACCESS_LOG)
 
+# --- The processes (config/start.py) ------------------------------------------------------------
+
+WEB_ADDRESS = env.text("WEB_ADDRESS", "127.0.0.1")
+PORT = env.number("PORT", 8000, least=1, most=65535)
+WEB_PROCESSES = env.number("WEB_PROCESSES", 2, least=1, most=256)
+WEB_THREADS = env.number("WEB_THREADS", 16, least=1, most=256)
+WORKER_PROCESSES = env.number("WORKER_PROCESSES", 2, least=1, most=256)
+
+# --- What is wrong with all that ----------------------------------------------------------------
+
+if PRODUCTION:
+    env.faults += production.faults(env, globals())
 env.check()
+# Commands that need no database go on without one; a server says what else it lacks in the same breath.
+SERVER_FAULTS = [] if DATABASE_URL and REDIS_URL else production.faults(env, globals())

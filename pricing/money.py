@@ -12,7 +12,7 @@ from pricing.steps import EXACT
 
 # ISO 4217, list one, without the codes that have no minor unit because nobody bills in them (metals, bond
 # units, XDR, XTS, XXX). BGN stays for the years it was money.
-_CODES = frozenset(
+CURRENCIES = frozenset(
     """
     AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD
     CDF CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS
@@ -68,7 +68,7 @@ def total_of(amounts: Iterable[Decimal]) -> Decimal:
 
 def minor_units(currency: str) -> int:
     """The number of decimals of a currency by ISO 4217: 2 for USD, 0 for JPY, 3 for KWD."""
-    if not isinstance(currency, str) or currency not in _CODES:
+    if not isinstance(currency, str) or currency not in CURRENCIES:
         raise CurrencyError("not an ISO 4217 currency code in capital letters")
     return _MINOR_UNITS.get(currency, 2)
 
