@@ -46,6 +46,8 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
         "schedule": crontab(minute=37, hour="3"),
     },
     "forget-old-refusals": {"task": "meters.tasks.forget_old_refusals", "schedule": crontab(minute=27, hour="3")},
+    "seal-audit-log": {"task": "meters.tasks.seal_audit_log", "schedule": 5.0, "options": {"expires": 10}},
+    "keep-audit-log": {"task": "meters.tasks.keep_audit_log", "schedule": crontab(minute=7)},
     "make-partitions": {"task": "meters.tasks.make_partitions", "schedule": crontab(minute=17, hour="*/6")},
     "forget-old-answers": {"task": "meters.tasks.forget_old_answers", "schedule": crontab(minute=27)},
 }

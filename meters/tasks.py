@@ -4,6 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from meters import answers, partitions, refusals
+from meters.audit_log import sealing, verifying
 
 
 @shared_task
@@ -22,3 +23,16 @@ def forget_old_refusals() -> None:
 def forget_old_answers() -> None:
     """Removes what repeated calls are no longer answered with."""
     answers.forget_old(now=timezone.now())
+
+
+@shared_task
+def seal_audit_log() -> None:
+    """Gives what was written to the audit log its place in the chain."""
+    sealing.seal()
+
+
+@shared_task
+def keep_audit_log() -> None:
+    """Prints the head of the audit log, and verifies what was sealed since the last time."""
+    sealing.print_head()
+    verifying.keep_verified(now=timezone.now())

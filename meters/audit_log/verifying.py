@@ -1,5 +1,6 @@
 """Goes through the chain of the audit log again, and names what is not as it was sealed."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,10 +14,15 @@ from meters.audit_log.triggers import faults
 from meters.snapshot import snapshot
 
 AT_ONCE = 5_000
+# Some seconds of work.
+OF_ONE_RUN = 200_000
 # More are counted, and not named.
 MOST_FINDINGS = 100
 # A row that waits longer than that was not sealed when it should have been.
 PATIENCE = timedelta(hours=1)
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -45,11 +51,13 @@ def verify(
     return result
 
 
-def verify_rest(*, now: datetime, most: int) -> Verified:
+def keep_verified(*, now: datetime, most: int = OF_ONE_RUN) -> Verified:
     """Goes on where it was found whole the last time, for `most` rows."""
     with snapshot():
         result = _look(_verified(), now, {}, most=most)
     _note(result)
+    for finding in result.findings:
+        log.error("audit log: %s", finding)
     return result
 
 
@@ -79,9 +87,7 @@ def _look(
         if most is not None and result.rows >= most:
             return result
     if result.head.position < end.position:
-        result.add(
-            f"The chain ends at row {result.head.position}, and had {end.position}: its end is missing."
-        )
+        result.add(f"The chain ends at row {result.head.position}, and had {end.position}: its end is missing.")
     elif result.head.position == end.position and result.head.hash != end.hash:
         result.add(f"The chain does not end with the hash that was kept of it, at row {end.position}.")
     for position in sorted(expected):
