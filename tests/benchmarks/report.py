@@ -135,6 +135,7 @@ class Report:
             for row in self.sdk:
                 lines.append(
                     f"| {row.name} | {row.bare:,.1f} | {row.added:,.1f} | {row.ratio:,.2f} | {row.limit:,.0f} |"
+                    f" {row.sending:,.1f} |"
                 )
         return "\n".join(lines) + "\n"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tollmeter.facts import encode, new_id, number_text
+from tollmeter.facts import encode, id_at, new_id, number_text, time_at
 
 
 def made(**fields: Any) -> dict[str, Any]:
@@ -46,6 +46,14 @@ def test_a_fact_for_several_meters() -> None:
     assert fact["values"] == {"ApiCalls": 1, "Records": Decimal("0.50")}
     assert "meter" not in fact
     assert "value" not in fact
+
+
+@pytest.mark.parametrize("nanoseconds", [0, 1_795_435_199_999_999_999, 1_795_435_200_000_000_000])
+def test_the_time_of_now_is_written_like_any_other(nanoseconds: int) -> None:
+    expected = datetime.fromtimestamp(nanoseconds // 10**9, timezone.utc)
+    expected = expected.replace(microsecond=nanoseconds % 10**9 // 1000)
+    assert time_at(nanoseconds) == expected.isoformat(timespec="microseconds")
+    assert int(id_at(nanoseconds)[:13].replace("-", ""), 16) == nanoseconds // 10**6
 
 
 def test_a_time_keeps_its_zone() -> None:

@@ -126,9 +126,18 @@ def test_flask_decorator(server: FakeServer, client: Make) -> None:
     def healthz() -> str:
         return "up"
 
+    @app.errorhandler(405)
+    @metered(tollmeter, customer="X-Customer")
+    def wrong_method(error: Exception) -> Any:
+        # Of no route.
+        return "Not so.", 405
+
     for path in ("/jobs/2", "/jobs/4", "/jobs/5", "/healthz"):
         get_wsgi(app, path)
+    with httpx.Client(transport=httpx.WSGITransport(app), base_url="http://api") as http:
+        assert http.post("/jobs/2", headers=ACME).text == "Not so."
     facts = facts_of(server, tollmeter)
+    assert facts.pop()["dimensions"] == {"method": "POST", "status": "4xx"}
     assert [fact["values"] for fact in facts] == [{"ApiCalls": 1, "Records": number} for number in (2, 4, 5)]
     assert [fact["dimensions"]["status"] for fact in facts] == ["2xx", "4xx", "5xx"]
     expected = {"method": "GET", "route": "/jobs/<int:number>", "status": "2xx", "source": "crm"}

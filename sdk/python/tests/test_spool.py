@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import FakeServer, cut_after_counting, refuse
+from conftest import FakeServer, cut_after_counting, refuse, slow
 
 from tollmeter import FactsDropped, Problem, QueueFull, SpoolFailed, Tollmeter, TollmeterError, Unreachable
 
@@ -167,6 +167,23 @@ def test_a_sender_that_is_silent_for_long_is_taken_for_dead(server: FakeServer, 
     tollmeter.meter("acme", "ApiCalls")
     assert not tollmeter.flush(0.1)
     assert tollmeter.flush(30)
+
+
+def test_a_client_that_was_closed_while_it_sent_leaves_sending_to_others(
+    server: FakeServer, client: Make, spool_path: Path
+) -> None:
+    server.faults = [slow(0.3)]
+    first = client(spool=spool_path, retry_wait=0.3)
+    first.meter("acme", "ApiCalls")
+    while not server.batches:
+        time.sleep(0.005)
+    assert not first.close(0.01)
+    # Its thread is still at it, and says so as it does between tries.
+    first.queue.keep()
+    second = client(spool=spool_path)
+    second.meter("acme", "ApiCalls")
+    assert second.flush(20)
+    assert len(server.facts) == 2
 
 
 def test_two_clients_of_one_process_share_a_file(server: FakeServer, client: Make, spool_path: Path) -> None:

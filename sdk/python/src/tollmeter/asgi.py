@@ -34,7 +34,7 @@ class TollmeterASGI:
         route: RouteOf | None = None,
     ) -> None:
         self._app = app
-        self._meter = RequestMeter(client, customer=customer, meter=meter, records=records)
+        self._meter = RequestMeter(client, customer=customer, header=scope_header, meter=meter, records=records)
         self._route = route or route_of_starlette
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,14 +58,7 @@ class TollmeterASGI:
         try:
             await self._app(scope, receive, sent)
         finally:
-            self._meter.end(
-                usage,
-                request=scope,
-                header=lambda name: _header(scope, name),
-                method=scope["method"],
-                route=self._meter.route(self._route, scope),
-                status=status,
-            )
+            self._meter.end(usage, scope, scope["method"], self._meter.route(self._route, scope), status)
 
     def _sending_at_shutdown(self, send: Send) -> Send:
         """Some servers end by the signal that they got, so nothing that waits in memory is sent at exit."""
@@ -78,12 +71,16 @@ class TollmeterASGI:
         return sent
 
 
-def _header(scope: Scope, name: str) -> str | None:
+def scope_header(name: str) -> Callable[[Scope], str | None]:
     wanted = name.lower().encode("latin-1")
-    for found, text in scope["headers"]:
-        if found == wanted:
-            return str(text, "latin-1")
-    return None
+
+    def read(scope: Scope) -> str | None:
+        for found, text in scope["headers"]:
+            if found == wanted:
+                return str(text, "latin-1")
+        return None
+
+    return read
 
 
 def route_of_starlette(scope: Scope) -> str | None:

@@ -62,28 +62,32 @@ def _of_settings() -> RequestMeter:
     # A header's name has no dots.
     if isinstance(customer, str) and "." in customer:
         customer = import_string(customer)
-    return RequestMeter(client, customer=customer, meter=given.get("METER", "ApiCalls"), records=given.get("RECORDS"))
+    return RequestMeter(
+        client,
+        customer=customer,
+        header=_header,
+        meter=given.get("METER", "ApiCalls"),
+        records=given.get("RECORDS"),
+    )
+
+
+def _header(name: str) -> Callable[[HttpRequest], str | None]:
+    key = environ_name(name)
+    return lambda request: request.META.get(key)
 
 
 def _end(
     meter: RequestMeter, request: HttpRequest, usage: RequestUsage, response: HttpResponseBase
 ) -> HttpResponseBase:
     match = request.resolver_match
-    end = partial(
-        meter.end,
-        usage,
-        request=request,
-        header=lambda name: request.META.get(environ_name(name)),
-        method=request.method or "",
-        route="/" + match.route if match is not None else None,
-        status=response.status_code,
-    )
+    route = "/" + match.route if match is not None else None
     if isinstance(response, StreamingHttpResponse):
         # What is used while it is sent counts, too.
+        end = partial(meter.end, usage, request, request.method or "", route, response.status_code)
         wrap: Any = _async_then if response.is_async else _then
         response.streaming_content = wrap(response.streaming_content, end)
     else:
-        end()
+        meter.end(usage, request, request.method or "", route, response.status_code)
     return response
 
 

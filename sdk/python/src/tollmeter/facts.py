@@ -6,7 +6,7 @@ import operator
 import os
 import time as clock
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quote
@@ -16,14 +16,38 @@ from typing import Any, Union
 Number = Union[int, float, Decimal]
 
 
+# The second that was written last, and how: most facts are of the same one as those before.
+_second = (-1, "")
+
+
 def new_id() -> str:
+    return id_at(clock.time_ns())
+
+
+def id_at(nanoseconds: int) -> str:
     """A UUID of version 7 (RFC 9562, section 5.7): milliseconds, then their 4096th parts, then 62 random bits."""
-    milliseconds, rest = divmod(clock.time_ns(), 1_000_000)
-    parts = rest * 4096 // 1_000_000
+    milliseconds, rest = divmod(nanoseconds, 1_000_000)
     # From the system, so that processes that were forked from one another never draw the same.
-    chance = int.from_bytes(os.urandom(8), "big") >> 2
-    text = f"{milliseconds << 80 | 0x7 << 76 | parts << 64 | 0x2 << 62 | chance:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    chance = int.from_bytes(os.urandom(8), "big")
+    # In half the time of the other ways to format.
+    return "%08x-%04x-7%03x-%04x-%012x" % (  # noqa: UP031
+        milliseconds >> 16,
+        milliseconds & 0xFFFF,
+        rest * 4096 // 1_000_000,
+        0x8000 | chance >> 50,
+        chance & 0xFFFF_FFFF_FFFF,
+    )
+
+
+def time_at(nanoseconds: int) -> str:
+    """As `datetime.isoformat()` writes it, in UTC."""
+    global _second
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    # Both parts of it in one step, as other threads do the same.
+    known = _second
+    if known[0] != seconds:
+        known = _second = (seconds, clock.strftime("%Y-%m-%dT%H:%M:%S", clock.gmtime(seconds)))
+    return f"{known[1]}.{rest // 1000:06d}+00:00"
 
 
 def encode(
@@ -37,8 +61,30 @@ def encode(
     dimensions: Mapping[str, str] | None,
 ) -> bytes:
     """The fact as JSON. Raises ValueError or TypeError for what no server could take."""
+    what = encode_what(meter, value, values, dimensions)
+    # The time is always said: a fact counts when it happened, not when it arrives.
+    return join(id, customer, time_text(time), what)
+
+
+def encode_now(customer: str, what: str) -> bytes:
+    """A fact of this moment, with what `encode_what()` made, perhaps long ago."""
+    now = clock.time_ns()
+    return join(id_at(now), customer, time_at(now), what)
+
+
+def join(id: str, customer: str, time: str, what: str) -> bytes:
     if not customer:
         raise ValueError("A fact needs a customer.")
+    return f'{{"id":{quote(id)},"customer":{quote(customer)},"time":"{time}",{what}}}'.encode("ascii")
+
+
+def encode_what(
+    meter: str | None,
+    value: Number,
+    values: Mapping[str, Number] | None,
+    dimensions: Mapping[str, str] | None,
+) -> str:
+    """The members of a fact that may be the same in many."""
     if (meter is None) == (values is None):
         raise ValueError("A fact has a meter with a value, or values by meter.")
     if meter is not None:
@@ -47,9 +93,7 @@ def encode(
         assert values is not None
         what = '"values":{' + ",".join([f"{quote(key)}:{number_text(number)}" for key, number in values.items()]) + "}"
     labels = _labels_text(tuple(dimensions.items())) if dimensions else ""
-    # The time is always said: a fact counts when it happened, not when it arrives.
-    text = f'{{"id":{quote(id)},"customer":{quote(customer)},{what},"time":"{time_text(time)}"{labels}}}'
-    return text.encode("ascii")
+    return what + labels
 
 
 @lru_cache(maxsize=1024)
@@ -60,7 +104,7 @@ def _labels_text(labels: tuple[tuple[str, str], ...]) -> str:
 
 def time_text(time: datetime | None) -> str:
     if time is None:
-        return datetime.now(timezone.utc).isoformat()
+        return time_at(clock.time_ns())
     if time.tzinfo is None:
         raise ValueError("A time needs a time zone, such as datetime.now(timezone.utc) has it.")
     return time.isoformat()

@@ -7,7 +7,7 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any
 
-from flask import Response, after_this_request, current_app, request
+from flask import Request, Response, after_this_request, current_app, request
 
 from tollmeter.aio import AsyncTollmeter
 from tollmeter.client import Tollmeter
@@ -15,6 +15,11 @@ from tollmeter.request_usage import CustomerOf, RequestMeter
 from tollmeter.wsgi import environ_name
 
 View = Callable[..., Any]
+
+
+def _header(name: str) -> Callable[[Request], str | None]:
+    key = environ_name(name)
+    return lambda request: request.environ.get(key)
 
 
 def metered(
@@ -29,7 +34,8 @@ def metered(
     `customer` is a header's name, or a function of the request that is called when the view is done. In the view,
     `request.usage.add(n)` counts records.
     """
-    meter_of_requests = RequestMeter(client, customer=customer, meter=meter, records=records)
+    meter_of_requests = RequestMeter(client, customer=customer, header=_header, meter=meter, records=records)
+    note = meter_of_requests.end
 
     def decorate(view: View) -> View:
         is_async = iscoroutinefunction(view)
@@ -41,14 +47,8 @@ def metered(
             usage = asked.usage = meter_of_requests.begin()
 
             def end(response: Response) -> Response:
-                meter_of_requests.end(
-                    usage,
-                    request=asked,
-                    header=lambda name: asked.environ.get(environ_name(name)),
-                    method=asked.method,
-                    route=asked.url_rule.rule,
-                    status=response.status_code,
-                )
+                rule = asked.url_rule
+                note(usage, asked, asked.method, None if rule is None else rule.rule, response.status_code)
                 return response
 
             # Also where the view fails and Flask, or a handler of errors, answers for it.

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any, Union
 
 from tollmeter.aio import AsyncTollmeter
 from tollmeter.client import Tollmeter
 from tollmeter.errors import TollmeterError
-from tollmeter.facts import Number
+from tollmeter.facts import Number, encode_now, encode_what
 
 # Whose request it is: the name of a header, or a function of the request. None or empty: nobody's, so not metered.
 CustomerOf = Union[str, Callable[[Any], "str | None"]]
+# Makes a function that reads the header of this name from a request.
+HeaderReader = Callable[[str], Callable[[Any], "str | None"]]
 
 
 class RequestUsage:
@@ -63,11 +66,19 @@ class RequestMeter:
     """Begins with each request and notes a fact at its end. Never raises: a request is worth more than its fact."""
 
     def __init__(
-        self, client: Tollmeter | AsyncTollmeter, *, customer: CustomerOf, meter: str | None, records: str | None
+        self,
+        client: Tollmeter | AsyncTollmeter,
+        *,
+        customer: CustomerOf,
+        header: HeaderReader,
+        meter: str | None,
+        records: str | None,
     ) -> None:
         self._client = client.sync if isinstance(client, AsyncTollmeter) else client
-        self._customer = customer
+        self._customer_of = header(customer) if isinstance(customer, str) else customer
         self._meter, self._records = meter, records
+        # Most requests are like others that were before.
+        self._plain = lru_cache(maxsize=1024)(self._encode_plain)
 
     def begin(self) -> RequestUsage:
         usage = RequestUsage(self._records)
@@ -85,27 +96,24 @@ class RequestMeter:
     def end(
         self,
         usage: RequestUsage,
-        *,
         request: Any,
-        header: Callable[[str], str | None],
         method: str,
         route: str | None,
         status: int,
     ) -> None:
-        """`header` reads one header of the request, by its name as it was configured."""
         usage.is_over = True
         if usage.skipped:
             return
         try:
-            customer = usage.customer or self._customer_of(request, header)
+            customer = usage.customer or self._customer_of(request)
             if not customer:
                 return
-            dimensions = {"method": method, "status": f"{status // 100}xx"}
-            if route:
-                dimensions["route"] = route
-            if usage.dimensions:
-                dimensions.update(usage.dimensions)
-            self._note(customer, usage.values, dimensions)
+            if usage.values is None and usage.dimensions is None:
+                what = self._plain(method, route, status // 100)
+            else:
+                what = self._encode(usage.values, _dimensions(method, route, status // 100, usage.dimensions))
+            if what is not None:
+                self._client.put(encode_now(customer, what))
         except TollmeterError as error:
             self._client.sender.tell(error)
         except Exception as error:
@@ -116,16 +124,20 @@ class RequestMeter:
         if not self._client.queue.lasts:
             self._client.flush(self._client.close_timeout)
 
-    def _customer_of(self, request: Any, header: Callable[[str], str | None]) -> str | None:
-        if isinstance(self._customer, str):
-            return header(self._customer)
-        return self._customer(request)
+    def _encode_plain(self, method: str, route: str | None, status_class: int) -> str | None:
+        return self._encode(None, _dimensions(method, route, status_class, None))
 
-    def _note(self, customer: str, values: Mapping[str, Number] | None, dimensions: Mapping[str, str]) -> None:
+    def _encode(self, values: dict[str, Number] | None, dimensions: dict[str, str]) -> str | None:
+        """The fact but for whose and when; None: there is nothing to count."""
         if values is None:
-            if self._meter is not None:
-                self._client.meter(customer, self._meter, dimensions=dimensions)
-        elif self._meter is None:
-            self._client.meter(customer, values=values, dimensions=dimensions)
-        else:
-            self._client.meter(customer, values={self._meter: 1, **values}, dimensions=dimensions)
+            return None if self._meter is None else encode_what(self._meter, 1, None, dimensions)
+        if self._meter is not None:
+            values = {self._meter: 1, **values}
+        return encode_what(None, 1, values, dimensions)
+
+
+def _dimensions(method: str, route: str | None, status_class: int, more: dict[str, str] | None) -> dict[str, str]:
+    found = {"method": method, "status": f"{status_class}xx"}
+    if route:
+        found["route"] = route
+    return {**found, **more} if more else found

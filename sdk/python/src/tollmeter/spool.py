@@ -59,6 +59,7 @@ class Spool:
         self.batch_size, self.batch_bytes, self.batch_seconds = batch_size, batch_bytes, batch_seconds
         self.lease_seconds = lease_seconds
         self.closing = False
+        self._released = False
         self._connection: sqlite3.Connection | None = None
         self.after_fork()
         # Whoever names a file that cannot be made is told so at once.
@@ -165,6 +166,9 @@ class Spool:
 
     def _may_send(self) -> bool:
         """Whether this process is the one that sends; it is from now on where no other one is, or is any more."""
+        if self._released:
+            # By now another client may be at it, and nobody would be told when this one is done.
+            return False
         db, now = self._db(), time.time()
         token, pid, until = self._sender(db)
         if token == self._token and until > now + self.lease_seconds / 2:
@@ -286,6 +290,7 @@ class Spool:
     def release(self) -> None:
         """Lets another process send, and closes the file."""
         with self.changed, suppress(sqlite3.Error):
+            self._released = True
             if self._connection is not None:
                 self._connection.execute("DELETE FROM sender WHERE token = ?", (self._token,))
                 self._connection.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from typing import Any
 
 from tollmeter.aio import AsyncTollmeter
@@ -32,7 +31,7 @@ class TollmeterWSGI:
         route: RouteOf | None = None,
     ) -> None:
         self._app = app
-        self._meter = RequestMeter(client, customer=customer, meter=meter, records=records)
+        self._meter = RequestMeter(client, customer=customer, header=environ_header, meter=meter, records=records)
         self._route = route or route_of_werkzeug
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -51,14 +50,7 @@ class TollmeterWSGI:
         return self._meter.route(self._route, environ)
 
     def end(self, usage: RequestUsage, environ: Environ, status: int, route: str | None) -> None:
-        self._meter.end(
-            usage,
-            request=environ,
-            header=lambda name: environ.get(environ_name(name)),
-            method=environ.get("REQUEST_METHOD", ""),
-            route=route,
-            status=status,
-        )
+        self._meter.end(usage, environ, environ.get("REQUEST_METHOD", ""), route, status)
 
 
 class _Answer:
@@ -90,7 +82,11 @@ class _Answer:
                 self._middleware.end(self._usage, self._environ, self._status, self._route)
 
 
-@lru_cache(maxsize=64)
+def environ_header(name: str) -> Callable[[Environ], str | None]:
+    key = environ_name(name)
+    return lambda environ: environ.get(key)
+
+
 def environ_name(header: str) -> str:
     return "HTTP_" + header.upper().replace("-", "_")
 
