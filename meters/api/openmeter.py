@@ -67,7 +67,8 @@ class EventsView(APIView):
         now, own = timezone.now(), customer_of(request)
         recorded = record_events(events, now=now, only_customer=own.key if own else None)
         if recorded.rejected or recorded.conflict:
-            note_refusals(events, recorded.outcomes, sender=request.auth.name, now=now)
+            sender = request.auth.name if isinstance(request.auth, ApiKey) else ""
+            note_refusals(events, recorded.outcomes, sender=sender, now=now)
         refused = [each for each in recorded.outcomes if each.outcome == "rejected" and each.code != PASSED_OVER]
         if refused:
             raise _refusal(refused, len(events), several)

@@ -16,7 +16,7 @@ from meters.api.auth import customer_of, require_customer
 from meters.api.problems import Problem, invalid
 from meters.api.usage_query import InstantField, UsageQuery, parse_query
 from meters.models import RESERVED_DIMENSION, Customer, Meter
-from meters.periods import windows
+from meters.periods import Period, windows
 
 # What is asked without a beginning begins here: nothing is older.
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -148,7 +148,7 @@ def _place(name: str, detail: Any) -> tuple[str, str]:
 
 
 def _cut(usage: UsageQuery, window: str, fault: Fault) -> UsageQuery:
-    parts = []
+    parts: list[Period] = []
     for part in windows(usage.span, window, usage.zone):
         if len(parts) == MAX_WINDOWS:
             raise fault("windowSize", f"At most {MAX_WINDOWS:,} windows; ask for a shorter span or a greater window.")
