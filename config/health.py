@@ -18,27 +18,33 @@ from redis.retry import Retry
 SECONDS = 2
 
 
-def ask_database() -> None:
-    # A connection of its own: a pooled one that hangs would hang this check too, and it has no time limit.
+def brief_database() -> "psycopg.Connection[Any]":
+    """A connection of its own, for who asks whether it is well: a pooled one that hangs has no limit of time."""
     parameters: dict[str, Any] = connection.get_connection_params()
     parameters["connect_timeout"] = SECONDS
     parameters["options"] = f"{parameters.get('options') or ''} -c statement_timeout={SECONDS * 1000}"
-    with psycopg.connect(**parameters) as database:
-        database.execute("SELECT 1")
+    # Each statement for itself: behind one that took too long the next can be asked.
+    return psycopg.connect(**parameters, autocommit=True)
 
 
-def ask_broker() -> None:
+def brief_broker() -> redis.Redis:
     # One try: the client's own repeats would make an answer out of what took far longer than the limit.
-    broker = redis.Redis.from_url(
+    return redis.Redis.from_url(
         settings.CELERY_BROKER_URL,
         socket_connect_timeout=SECONDS,
         socket_timeout=SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
-    try:
+
+
+def ask_database() -> None:
+    with brief_database() as database:
+        database.execute("SELECT 1")
+
+
+def ask_broker() -> None:
+    with brief_broker() as broker:
         broker.ping()
-    finally:
-        broker.close()
 
 
 def outcome(ask: Callable[[], None]) -> str:

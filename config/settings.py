@@ -6,6 +6,7 @@ no variable stands beside it: `schedule.py`, `openapi.py`, `logs.py`.
 """
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -292,6 +293,17 @@ LOG_FORMAT = env.choice("LOG_FORMAT", FORMATTERS, "json" if PRODUCTION else "tex
 # A line for each request; a proxy may write one, too.
 ACCESS_LOG = env.flag("ACCESS_LOG", PRODUCTION)
 LOGGING = logging_settings(LOG_LEVEL, LOG_FORMAT, access=ACCESS_LOG)
+
+# --- Figures for Prometheus --------------------------------------------------------------------
+
+# Who may read /metrics; unset: nobody, but for this machine in a demo.
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+# Where the processes of a machine count together.
+METRICS_DIR = env.folder("METRICS_DIR", DATA_DIR / "metrics")
+# Address and port where a worker tells its figures, on a machine without a web server.
+METRICS_LISTEN = env.text("METRICS_LISTEN")
+if METRICS_LISTEN and not re.fullmatch(r"[^:]+:\d{1,5}", METRICS_LISTEN):
+    env.faults.append(f"METRICS_LISTEN is {METRICS_LISTEN!r}: write an address and a port, such as 0.0.0.0:9464.")
 
 # --- The processes (config/start.py) ------------------------------------------------------------
 

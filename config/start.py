@@ -52,7 +52,9 @@ def start(name: str, more: list[str]) -> None:
     program, *arguments = COMMANDS[name]()
     path = Path(sys.executable).parent / program
     os.chdir(BASE_DIR)
-    environment = {**ALLOCATORS, **os.environ} if name == "web" else os.environ
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(settings.METRICS_DIR)}
+    if name == "web":
+        environment = ALLOCATORS | environment
     os.execve(path, [str(path), *arguments, *more], environment)  # noqa: S606 - a shell would be one process more
 
 

@@ -16,6 +16,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 from psycopg.errors import UniqueViolation
 
 from meters import recording_sql
+from meters.figures import BATCH_EVENTS
 from meters.signals import usage_changed
 from meters.statements import execute_prepared
 
@@ -172,9 +173,10 @@ def _write(batches: Sequence[Rows]) -> list[set[int] | None]:
         used = any(rows.columns[name] is not None for rows in batches)
         parameters[name] = _array(batches, name) if used else None
     parameters["received_at"] = max(rows.received_at for rows in batches)
-    parameters["count"] = sum(rows.count for rows in batches)
+    parameters["count"] = sent = sum(rows.count for rows in batches)
     count, positions = _record(parameters)
-    if count == parameters["count"]:
+    BATCH_EVENTS.observe(sent)
+    if count == sent:
         return [None] * len(batches)
     new = set(positions or ())
     stored: list[set[int] | None] = []

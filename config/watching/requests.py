@@ -8,8 +8,11 @@ from typing import Any
 from django.http import FileResponse, HttpRequest
 from django.http.response import HttpResponseBase
 
+from config.middleware import EVENTS
 from config.watching import discreet
+from config.watching.figures import REQUESTS, part_of
 from meters import request_id
+from meters.figures import CLASSES, INGEST
 
 META = "HTTP_" + request_id.HEADER.upper().replace("-", "_")
 # Who looks after an installation asks for these every few seconds.
@@ -29,8 +32,10 @@ def watching(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callabl
         try:
             response = get_response(request)
             response.headers[request_id.HEADER] = known = request_id.current()
+            seconds = perf_counter() - began
+            _count(request, response.status_code, seconds)
             if access.isEnabledFor(logging.INFO):
-                _log(request, response.status_code, perf_counter() - began)
+                _log(request, response.status_code, seconds)
         finally:
             request_id.end(token)
         if response.streaming and not isinstance(response, FileResponse):
@@ -38,6 +43,14 @@ def watching(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callabl
         return response
 
     return middleware
+
+
+def _count(request: HttpRequest, status: int, seconds: float) -> None:
+    path, group = request.path_info, CLASSES[min(max(status // 100, 2), 5) - 2]
+    if path == EVENTS and request.method == "POST":
+        INGEST[group].observe(seconds)
+    else:
+        REQUESTS[part_of(path), group].observe(seconds)
 
 
 def _log(request: HttpRequest, status: int, seconds: float) -> None:

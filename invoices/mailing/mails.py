@@ -17,6 +17,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from invoices.branding import Brand, brand
+from invoices.figures import MAILS
 from invoices.mailing.attachments import attachments_of
 from invoices.mailing.contents import MailContent, page_url
 from invoices.mailing.mails_sql import MAILING
@@ -31,6 +32,7 @@ Status = Mail.Status
 # Seconds from one try to the next; behind the last of them it goes on by that one.
 WAITS = (30, 120, 600, 1800, 3600, 10800, 21600)
 JITTER = 10
+OUTCOME_OF = {Status.SENT: "delivered", Status.WAITING: "retried", Status.FAILED: "failed"}
 TRIED_FOR = timedelta(days=3)
 # No try is put off for longer: what says so was written by a clock that has been put back since.
 LONGEST_WAIT = timedelta(hours=7)
@@ -177,6 +179,7 @@ def _send_next(backend: BaseEmailBackend, now: datetime, alone: bool) -> bool | 
         goes_on = isinstance(error, SMTPRecipientsRefused | SMTPResponseException | Over)
     else:
         mail.status, mail.sent_at, mail.next_try_at, mail.error = Status.SENT, now, None, ""
+    MAILS[OUTCOME_OF[mail.status]].inc()
     mail.save(update_fields=["attempts", "error", "next_try_at", "status", "sent_at"])
     return goes_on
 

@@ -9,6 +9,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from invoices import due, services
+from invoices.figures import failed
 from invoices.wake import taken_up
 from pricing.assignments import onboard, pending_customers
 
@@ -61,6 +62,7 @@ def _recalculate(invoices: Sequence[int], *, wait: bool) -> list[int]:
     except Exception:
         if len(invoices) == 1:
             logger.exception("recalculation failed for invoice %s", invoices[0])
+            failed("recalculate")
             return []
         middle = len(invoices) // 2
         return [*_recalculate(invoices[:middle], wait=wait), *_recalculate(invoices[middle:], wait=wait)]
@@ -75,5 +77,6 @@ def _each(service: Callable[[Thing], object], things: Iterable[Thing], *, second
             service(thing)
         except Exception:
             logger.exception("%s failed for %s", service.__name__, getattr(thing, "pk", thing))
+            failed(service.__name__)
         if seconds is not None and time.monotonic() - started >= seconds:
             return

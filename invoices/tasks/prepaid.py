@@ -5,6 +5,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
+from invoices.figures import failed
 from invoices.prepaid.credits import customers_with_expired, expire_grants
 from invoices.prepaid.rules import follow_rule, turned_rules
 
@@ -28,3 +29,4 @@ def follow_credits() -> None:
                 service(customer)
             except Exception:
                 logger.exception("%s failed for customer %s", service.__name__, customer)
+                failed(service.__name__)

@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
+from invoices.figures import WEBHOOKS
 from invoices.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from invoices.webhooks.delivery_sql import CLAIM, SENDING
 from invoices.webhooks.endpoints import keys_of
@@ -35,6 +36,7 @@ LONGEST_ASKED = 6 * 3600
 PAUSE = timedelta(seconds=60)
 BUSY = (429, 503)
 GONE = 410
+OUTCOME_OF = {Status.DELIVERED: "delivered", Status.WAITING: "retried", Status.FAILED: "failed"}
 # How many are sent at a time, and of those to one endpoint.
 MOST, MOST_OF_ONE = 20, 10
 # A resolver that hangs is not waited for any longer.
@@ -106,6 +108,7 @@ def _note(delivery: WebhookDelivery, body: str, answer: Answer, now: datetime) -
         delivery.next_try_at = next_try(delivery, answer, now)
         if delivery.next_try_at is None:
             delivery.status = Status.FAILED
+    WEBHOOKS[OUTCOME_OF[delivery.status]].inc()
     if answer.status == GONE:
         # The receiver wants no more, ever.
         WebhookEndpoint.objects.filter(pk=delivery.endpoint_id).update(enabled=False)
