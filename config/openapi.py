@@ -32,6 +32,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         {"name": "assignments", "description": "Who is on which plan, and since when."},
         {"name": "assignment-rules", "description": "Which plan a new customer gets."},
         {"name": "assignment-log", "description": "What was done to assignments, and by whom."},
+        {"name": "audit-log", "description": "Who changed what, when and from where."},
         {"name": "promotions", "description": "What can be taken off."},
         {"name": "applied-promotions", "description": "Who gets it."},
         {"name": "tax-rates", "description": "What is added."},

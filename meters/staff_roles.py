@@ -121,6 +121,8 @@ THINGS = (
         "otp_totp.totpdevice",
         ALL,
     ),
+    # Of what somebody may not see it does not tell them either.
+    Thing("Audit log", "meters.auditrow", VIEW, VIEW, "", VIEW),
     Thing(
         "Wrong passwords",
         "axes.accessattempt axes.accessattemptexpiration axes.accessfailurelog axes.accesslog",

@@ -4,6 +4,7 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from meters.api import schema  # noqa: F401 (registers with drf-spectacular)
+from meters.api.audit_log import AuditLogViewSet
 from meters.api.event_log import EventView
 from meters.api.events import EventsView
 from meters.api.resources import CustomerViewSet, MeterViewSet
@@ -12,6 +13,7 @@ from meters.api.voids import UnvoidView, VoidView
 
 router = SimpleRouter(trailing_slash=False)
 router.register("customers", CustomerViewSet, basename="customer")
+router.register("audit-log", AuditLogViewSet, basename="audit-log")
 router.register("meters", MeterViewSet, basename="meter")
 
 urlpatterns = [

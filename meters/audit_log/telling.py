@@ -7,11 +7,11 @@ intake of events and reads.
 """
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.backends.postgresql.base import Cursor
 from django.db.backends.signals import connection_created
-from psycopg import sql
+from psycopg import ClientCursor, sql
 
 from meters.audit_log.actors import current
 
@@ -20,7 +20,14 @@ SETTING = "tollmeter.actor"
 _writes = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|WITH|MERGE|TRUNCATE)\b", re.IGNORECASE).match
 
 
-class TellingCursor(Cursor):
+if TYPE_CHECKING:
+    # Django's own is one of these, which the types do not say.
+    Base = ClientCursor[Any]
+else:
+    Base = Cursor
+
+
+class TellingCursor(Base):
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
         actor = current()
         if actor is None or not isinstance(query, str) or not _writes(query):

@@ -3,8 +3,6 @@
 Neither table is Django's to manage: what empties the others, in tests too, must leave these alone.
 """
 
-from typing import Any
-
 from django.db import models
 
 from meters.audit_log.actors import LABELS
@@ -73,7 +71,7 @@ class AuditHead(models.Model):
     class Meta:
         managed = False
         db_table = "meters_audithead"
-        default_permissions: Any = ()
+        default_permissions = ()
 
     def __str__(self) -> str:
         return f"Audit log up to {self.position}"

@@ -38,6 +38,7 @@ def test_it_is_valid_and_nothing_was_left_to_guessing(document: dict[str, Any]) 
         "assignment-log",
         "assignment-rules",
         "assignments",
+        "audit-log",
         "billing-policy",
         "billing-profiles",
         "credit-balances",
