@@ -56,7 +56,3 @@ def _place(order: list[str], name: str) -> int:
 
 class TollmeterAdminConfig(AdminConfig):
     default_site = "config.admin.TollmeterAdminSite"
-
-    def ready(self) -> None:
-        super().ready()
-        from config import checks  # noqa: F401 - Django knows them once they are loaded

@@ -7,6 +7,8 @@ from celery.schedules import crontab
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     # The sweep finds whatever no message came for. `expires` keeps ticks from piling up without a worker.
     "sweep": {"task": "invoices.tasks.bills.sweep", "schedule": 2.0, "options": {"expires": 4}},
+    # One that waits is as good as the one behind it: what counts is that a worker had time for one.
+    "sign-of-life": {"task": "invoices.tasks.signs.sign_of_life", "schedule": 10.0, "options": {"expires": 20}},
     "close-periods": {"task": "invoices.tasks.bills.close_periods", "schedule": 10.0, "options": {"expires": 20}},
     "continue-backtests": {
         "task": "invoices.tasks.backtests.continue_backtests",

@@ -90,6 +90,7 @@ INSTALLED_APPS = [
     "invoices",
     "pricing",
     "meters",
+    "config.apps.Config",
     "config.admin.TollmeterAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -25,25 +25,48 @@ def ensure_accepted_span(now: datetime) -> None:
     ensure_span(now - timedelta(days=settings.INGEST_HORIZON_DAYS), now + AHEAD)
 
 
+def lacking(first: datetime, last: datetime) -> list[date]:
+    """The months from one instant's to the other's that have no partition."""
+    there = _there()
+    return [month for month in _months(first, last) if _name(month) not in there]
+
+
+def count() -> int:
+    return len(_there())
+
+
 def ensure_span(first: datetime, last: datetime) -> None:
     """Makes the partitions of the months from one instant's to the other's where they are missing. Safe to race."""
-    months = [_month(first)]
-    end = _month(last)
-    while months[-1] < end:
-        months.append(next_month(months[-1]))
-    missing = [month for month in months if month not in _known]
+    missing = [month for month in _months(first, last) if month not in _known]
     if not missing:
         return
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(sql.PARTITIONS_LOCK)
-        cursor.execute(sql.PARTITIONS)
-        existing = {name for (name,) in cursor.fetchall()}
+        existing = _there()
         for month in missing:
-            name = f"meters_event_{month:%Y_%m}"
+            name = _name(month)
             if name not in existing:
                 bounds = {"start": f"'{month} 00:00+00'", "end": f"'{next_month(month)} 00:00+00'"}
                 cursor.execute(sql.CREATE_PARTITION.format(name=name, **bounds))
     transaction.on_commit(lambda: _known.update(missing))
+
+
+def _there() -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql.PARTITIONS)
+        return {name for (name,) in cursor.fetchall()}
+
+
+def _name(month: date) -> str:
+    return f"meters_event_{month:%Y_%m}"
+
+
+def _months(first: datetime, last: datetime) -> list[date]:
+    months = [_month(first)]
+    end = _month(last)
+    while months[-1] < end:
+        months.append(next_month(months[-1]))
+    return months
 
 
 def _month(instant: datetime) -> date:

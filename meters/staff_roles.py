@@ -121,6 +121,8 @@ THINGS = (
         "otp_totp.totpdevice",
         ALL,
     ),
+    # And with it the page of `manage.py doctor`.
+    Thing("Health", "meters.heartbeat", VIEW, VIEW, VIEW, VIEW),
     # Of what somebody may not see it does not tell them either.
     Thing("Audit log", "meters.auditrow", VIEW, VIEW, "", VIEW),
     Thing(

@@ -3,6 +3,7 @@
 A part is written beside its place and moved there when it is whole, so a worker that dies leaves none that is cut.
 """
 
+import contextlib
 import csv
 import io
 import json
@@ -50,6 +51,18 @@ def remove(export: Export) -> None:
     """Removes the file of an export, and what a worker left of it."""
     path_of(export).unlink(missing_ok=True)
     shutil.rmtree(work_folder(export), ignore_errors=True)
+
+
+def sign_of(worker: str) -> Path:
+    """A file by which others see that this worker has the same folder."""
+    return settings.EXPORTS_DIR / f".seen-by-{re.sub(r'[^A-Za-z0-9@._-]', '_', worker)[:200]}"
+
+
+def leave_sign(worker: str) -> None:
+    """Who cannot write there leaves none, and is told of by `manage.py doctor`."""
+    with contextlib.suppress(OSError):
+        folder()
+        sign_of(worker).touch(mode=0o600)
 
 
 # --- At once ---

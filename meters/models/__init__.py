@@ -2,6 +2,7 @@
 
 from meters.models.access import ApiKey, IdempotentRequest, RejectedEvent
 from meters.models.audit import AuditHead, AuditRow
+from meters.models.heartbeat import Heartbeat
 from meters.models.names import (
     MAX_DIMENSIONS,
     RESERVED_DIMENSION,
@@ -34,6 +35,7 @@ __all__ = [
     "DimensionSet",
     "Event",
     "EventKey",
+    "Heartbeat",
     "IdempotentRequest",
     "Meter",
     "RejectedEvent",

@@ -19,6 +19,7 @@ class Beat(SteadyScheduler):
     """Says what it would have sent, at seconds that the test counts."""
 
     sent: list[str]
+    _signs_at = float("inf")
 
     def apply_entry(self, entry, producer=None):  # type: ignore[no-untyped-def]
         self.sent.append(entry.task)
