@@ -12,6 +12,7 @@ from django.utils import timezone
 from meters import batching, catalogue, partitions, sql
 from meters.decoding import EventIn, Rejection
 from meters.facts import Fact, MeterEntry, Reader, accepted_times, instant
+from meters.figures import EVENTS
 from meters.models import is_printable_key
 from meters.statements import NULL, array, execute_prepared, quoted
 
@@ -121,7 +122,16 @@ def _record(
         if not catalogue.known_as_used(used):
             transaction.on_commit(lambda: catalogue.note_used(used))
     recorded.outcomes.sort(key=lambda outcome: outcome.index)
+    _count(recorded)
     return recorded
+
+
+def _count(recorded: Recorded) -> None:
+    if recorded.accepted:
+        EVENTS["accepted"].inc(recorded.accepted)
+    if recorded.outcomes:
+        for outcome in ("duplicate", "conflict", "rejected"):
+            EVENTS[outcome].inc(getattr(recorded, outcome))
 
 
 def _read(

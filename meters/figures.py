@@ -59,7 +59,7 @@ class Places:
 def _throw_away_broken(file: Path) -> None:
     """One that a machine went down over may be no more than half there."""
     try:
-        list(MmapedDict.read_all_values_from_file(file))
+        list(MmapedDict.read_all_values_from_file(file))  # type: ignore[no-untyped-call]
     except FileNotFoundError:
         pass
     except Exception:
@@ -72,7 +72,7 @@ def share(folder: str) -> bool:
     """Has whatever is made from here on counted in the folder; where that is not to be had, each for itself."""
     try:
         Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-        values.ValueClass = values.MultiProcessValue(Places(Path(folder)))
+        values.ValueClass = values.MultiProcessValue(Places(Path(folder)))  # type: ignore[no-untyped-call]
     except OSError as error:
         logger.warning("this process counts for itself: %s", error)
         values.ValueClass = values.MutexValue
