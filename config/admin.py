@@ -1,14 +1,16 @@
 """The staff admin's front page: Django's own site, in the order in which staff think."""
 
+from http import HTTPStatus
 from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.utils import timezone
 
 ORDER = {
-    "meters": ["Meter", "Customer", "Event", "VoidRecord", "RejectedEvent", "ApiKey"],
+    "meters": ["Meter", "Customer", "Event", "VoidRecord", "RejectedEvent", "ApiKey", "AuditRow"],
     "pricing": ["Plan", "ProductItem", "AssignmentRule", "Assignment", "AssignmentLog", "Promotion", "TaxRate"],
     "invoices": [
         "Invoice",
@@ -40,6 +42,20 @@ class TollmeterAdminSite(AdminSite):
         from meters.admin.rejected import recent_refusals
 
         return super().index(request, {"refusals": recent_refusals(request), **(extra_context or {})})
+
+    def get_urls(self) -> list[Any]:
+        from portal.admin import second_factor
+
+        return [*second_factor.urls(self), *super().get_urls()]
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """A new password ends what the person has open elsewhere, as on the page of the portal."""
+        from portal.people.browser_sessions import end_sessions, this_session
+
+        answer = super().password_change(request, extra_context)
+        if request.method == "POST" and answer.status_code == HTTPStatus.FOUND and request.user.is_authenticated:
+            end_sessions(request.user, now=timezone.now(), but=this_session(request))
+        return answer
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         apps: list[dict[str, Any]] = super().get_app_list(request, app_label)

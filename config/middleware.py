@@ -18,6 +18,7 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.template.response import SimpleTemplateResponse
 from django_htmx.middleware import HtmxMiddleware
+from django_otp.middleware import OTPMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from config.dropins import is_dropin
@@ -105,6 +106,10 @@ class Csrf(_OfPeople, CsrfViewMiddleware):
 
 class Users(_OfPeople, AuthenticationMiddleware):
     pass
+
+
+class Verified(_OfPeople, OTPMiddleware):  # type: ignore[misc]
+    """Knows by which device the session has shown a second factor, if it has."""
 
 
 class Messages(_OfPeople, MessageMiddleware):

@@ -75,6 +75,10 @@ PROXIES = env.number("PROXIES", 0, most=20)
 # After so many wrong passwords of one user from one address, neither comes in with a password for so many minutes.
 SIGN_IN_ATTEMPTS = env.number("SIGN_IN_ATTEMPTS", 8, least=1, most=1000)
 SIGN_IN_LOCK_MINUTES = env.number("SIGN_IN_LOCK_MINUTES", 15, least=1, most=10080)
+# Whether staff need a second factor. Who has set one up gives it in any case.
+STAFF_SECOND_FACTOR = env.choice(
+    "STAFF_SECOND_FACTOR", ("required", "optional"), "optional" if DEMO or TESTS else "required"
+)
 # Where exports of a month are kept, and for how many days. Web servers and workers need the same folder.
 EXPORTS_DIR = env.folder("EXPORTS_DIR", DATA_DIR / "exports")
 EXPORT_DAYS = env.number("EXPORT_DAYS", 7, least=1, most=36600)
@@ -98,6 +102,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.sessions",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
     "axes",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
@@ -121,10 +127,12 @@ MIDDLEWARE = [
     "config.middleware.straight_to_events",
     "config.middleware.Csrf",
     "config.middleware.Users",
+    "config.middleware.Verified",
     "config.middleware.Messages",
     "config.middleware.Lockouts",
     "config.middleware.Frames",
     "config.middleware.Htmx",
+    "portal.staff.verified.SecondFactor",
     "portal.guests.seeing.OnlyLooking",
     "meters.api.idempotency.idempotency",
 ]
@@ -185,6 +193,8 @@ AXES_DISABLE_ACCESS_LOG = True
 # Our own page of them has no more than there is to see.
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+# What of a form is not kept with a wrong try: a mistyped recovery code is nearly one.
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "code"]
 # These look for their own names in MIDDLEWARE; ours are Lockouts, Frames and Csrf of config.middleware.
 SILENCED_SYSTEM_CHECKS = ["axes.W002", "security.W002", "security.W003"]
 # Whether other names of the same domain have TLS, and for ever, is not ours to say.

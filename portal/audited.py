@@ -28,6 +28,14 @@ WATCHED = (
         left_out=("last_seen_at", "ended_at", "end"),
         added=False,
     ),
+    # Each use of a device writes down when, which is a sign-in and no change.
+    Watched(
+        "otp_totp_totpdevice",
+        owner=Owner("user_id", "auth_user"),
+        hidden=("key",),
+        left_out=("last_t", "drift", "last_used_at", "throttling_failure_timestamp", "throttling_failure_count"),
+    ),
+    Watched("portal_recoverycode", hidden=("digest",), added=False),
 )
 
 NOT_WATCHED = {

@@ -75,7 +75,7 @@ class ApiKeyAdmin(ServiceAdmin, KeepsRows, ModelAdmin[ApiKey]):
     autocomplete_fields = ["customer"]
 
     def get_form(self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, change, **({"form": ApiKeyForm if obj else NewApiKeyForm} | kwargs))
+        form: Any = super().get_form(request, obj, change, **({"form": ApiKeyForm if obj else NewApiKeyForm} | kwargs))
         if obj is None:
             form.roles = roles_within(request.user)
         return form

@@ -1,5 +1,5 @@
 """What staff see of the portal."""
 
-from portal.admin import looks, members, people, policy, read_keys, sessions
+from portal.admin import groups, looks, members, people, policy, read_keys, sessions
 
-__all__ = ["looks", "members", "people", "policy", "read_keys", "sessions"]
+__all__ = ["groups", "looks", "members", "people", "policy", "read_keys", "sessions"]

@@ -5,6 +5,7 @@ from portal.models.members import Membership
 from portal.models.people import BrowserSession, Invitation, LinkRequest, TeamEvent
 from portal.models.policy import PortalPolicy
 from portal.models.read_keys import ReadKeyEvent
+from portal.models.second_factor import RecoveryCode
 from portal.models.sessions import PortalSession, StaffView
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "PortalPolicy",
     "PortalSession",
     "ReadKeyEvent",
+    "RecoveryCode",
     "StaffView",
     "TeamEvent",
 ]

@@ -130,7 +130,9 @@ def test_a_unit_is_said_where_the_name_does_not(name: str, unit: str, shown: str
 
 
 def test_a_key_is_shown_once(staff: Client) -> None:
-    response = staff.post("/admin/meters/apikey/add/", {"name": "server", "scopes": ["ingest", "read"]})
+    response = staff.post(
+        "/admin/meters/apikey/add/", {"name": "server", "scopes": ["ingest", "read"], "role": "owner"}
+    )
     shown = re.search(r'<code class="secret">([^<]+)</code>', text(response))
     assert shown is not None
     key = find(shown[1])
@@ -143,13 +145,13 @@ def test_a_key_is_shown_once(staff: Client) -> None:
 
 
 def test_a_key_needs_a_scope(staff: Client) -> None:
-    response = staff.post("/admin/meters/apikey/add/", {"name": "server"})
+    response = staff.post("/admin/meters/apikey/add/", {"name": "server", "role": "owner"})
     assert response.context["adminform"].form.errors["scopes"] == ["Choose at least one scope."]
     assert not ApiKey.objects.exists()
 
 
 def test_a_key_is_revoked_and_not_deleted(staff: Client) -> None:
-    staff.post("/admin/meters/apikey/add/", {"name": "server", "scopes": ["ingest"]})
+    staff.post("/admin/meters/apikey/add/", {"name": "server", "scopes": ["ingest"], "role": "owner"})
     key = ApiKey.objects.get()
     staff.post("/admin/meters/apikey/", {"action": "revoke_keys", "_selected_action": [key.pk]})
     key.refresh_from_db()

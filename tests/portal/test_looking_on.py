@@ -222,7 +222,7 @@ class TestLooking:
 
     def test_it_costs_hardly_more_than_a_member(self, corp: Customer, sign_in: SignIn) -> None:
         client, _ = look_on(corp)
-        assert queries_of(client, "/alerts/") <= queries_of(sign_in("alice", corp), "/alerts/") + 2
+        assert queries_of(client, "/alerts/") <= queries_of(sign_in("alice", corp), "/alerts/") + 3
 
 
 class TestLog:

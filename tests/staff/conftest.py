@@ -1,0 +1,67 @@
+"""Staff of each role, and their devices."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import time_machine
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django_otp.oath import TOTP
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from meters.staff_groups import sync_groups
+from meters.staff_roles import StaffRole
+
+NOW = datetime(2026, 11, 18, 14, 2, tzinfo=UTC)
+PASSWORD = "a long enough password"
+
+Staff = Callable[..., User]
+
+
+@pytest.fixture(autouse=True)
+def _fast_passwords(settings: Any) -> None:
+    """How they are hashed is not what these tests are about."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    with time_machine.travel(NOW, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def staff(db: None) -> Staff:
+    """Makes somebody of the staff with this role."""
+
+    def make(name: str, role: StaffRole | None = None, **fields: object) -> User:
+        # A test that commits leaves a database without groups behind.
+        if not Group.objects.filter(name=StaffRole.OWNER).exists():
+            sync_groups()
+        user = User.objects.create_user(name, f"{name}@vendor.example", PASSWORD, is_staff=True, **fields)
+        if role is not None:
+            user.groups.add(Group.objects.get(name=role))
+        return user
+
+    return make
+
+
+def device_for(user: User) -> TOTPDevice:
+    return TOTPDevice.objects.create(user=user, name="Authenticator app")
+
+
+def code_of(device: TOTPDevice, *, later: int = 0) -> str:
+    """What the app shows so many seconds from now."""
+    totp = TOTP(device.bin_key, device.step, device.t0, device.digits)
+    totp.time = time.time() + later
+    return f"{totp.token():06}"
+
+
+def signed_in(user: User) -> Client:
+    """With the password alone."""
+    client = Client()
+    client.force_login(user)
+    return client
