@@ -111,6 +111,11 @@ def customer_ids(wanted: Collection[str]) -> dict[str, int]:
     return ids | found
 
 
+def known_customer_ids(wanted: Collection[str]) -> dict[str, int]:
+    """The ids of those of these customers that there are. None is created."""
+    return _ids_by_key(wanted)
+
+
 def dimension_set_ids(wanted: Collection[DimensionPairs]) -> dict[DimensionPairs, int]:
     """The ids of these combinations of declared dimensions. New ones are stored."""
     ids = {pairs: _dimension_sets[pairs] for pairs in wanted if pairs in _dimension_sets}

@@ -5,11 +5,11 @@ the good events of a batch land whatever the bad ones do.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -190,6 +190,23 @@ def decode_lines(body: bytes, *, max_events: int) -> Sequence[EventIn | Rejectio
         raise MalformedBody("The body holds no event.")
     _limit(len(lines), max_events)
     return [_decode_one(line) for line in lines]
+
+
+def convert_rows(rows: Sequence[Mapping[str, Any]]) -> Sequence[EventIn | Rejection]:
+    """The events of rows whose members are texts, as they stand in a table."""
+    try:
+        return msgspec.convert(rows, list[EventIn])
+    except msgspec.ValidationError:
+        return [_convert_one(row) for row in rows]
+
+
+def _convert_one(row: Mapping[str, Any]) -> EventIn | Rejection:
+    try:
+        return msgspec.convert(row, EventIn)
+    except msgspec.ValidationError as error:
+        event_id = row.get("id", "")
+        sent = msgspec.json.encode(row)
+        return replace(Rejection.of(str(error)), id=event_id if len(event_id) <= MAX_ID else "", sent=sent_text(sent))
 
 
 def _limit(count: int, max_events: int) -> None:

@@ -58,6 +58,18 @@ class Recorded:
             )
         )
 
+    def repeat(self, fact: Fact, *, is_same: bool) -> None:
+        """Reports a fact whose id was sent before, with this content or another."""
+        detail = "" if is_same else "Another event was sent under this id before; that one counts."
+        if is_same:
+            self.duplicate += 1
+        else:
+            self.conflict += 1
+        outcome = "duplicate" if is_same else "conflict"
+        self.outcomes.append(
+            Outcome(index=fact.event_index, outcome=outcome, id=fact.event_id, meter=fact.meter, detail=detail)
+        )
+
 
 def record_events(
     events: Sequence[EventIn | Rejection],
@@ -74,18 +86,18 @@ def record_events(
     `spare_id` gives the event at an index an id when it has none (default: a new one).
     """
     now = now or timezone.now()
-    named = _named_meters(events)
+    named = named_meters(events)
     meters = catalogue.meters(named)
     existing = {key for key in named if key in meters}
     if catalogue.known_as_used(existing):
         return _record(events, meters, now, only_customer, spare_id)
     # The first event of a meter settles what the meter means, and must be read by no other meaning than that.
-    _ensure_partitions(events, now)
+    ensure_partitions(events, now)
     with transaction.atomic(savepoint=False):
         return _record(events, catalogue.fixed_meters(existing), now, only_customer, spare_id)
 
 
-def _ensure_partitions(events: Sequence[EventIn | Rejection], now: datetime) -> None:
+def ensure_partitions(events: Sequence[EventIn | Rejection], now: datetime) -> None:
     """Makes partitions ahead of the transaction, which would hold everybody up until it ends."""
     times = accepted_times(now, timedelta(days=settings.INGEST_HORIZON_DAYS), MAX_AHEAD)
     sent = [event.time for event in events if isinstance(event, EventIn) and isinstance(event.time, datetime)]
@@ -93,7 +105,8 @@ def _ensure_partitions(events: Sequence[EventIn | Rejection], now: datetime) -> 
     partitions.ensure_span(min([now, *inside]), max([now, *inside]))
 
 
-def _named_meters(events: Sequence[EventIn | Rejection]) -> set[str]:
+def named_meters(events: Sequence[EventIn | Rejection]) -> set[str]:
+    """The keys of the meters that the events feed, whether there are such or not."""
     named: set[str] = set()
     for event in events:
         if isinstance(event, EventIn):
@@ -112,10 +125,10 @@ def _record(
     spare_id: Callable[[int], str] | None,
 ) -> Recorded:
     recorded = Recorded()
-    facts = _read(events, meters, now, recorded, only_customer, spare_id)
+    facts = read_facts(events, meters, now, recorded, only_customer, spare_id)
     if facts:
         customers = catalogue.customer_ids({fact.customer for fact in facts})
-        facts = _of_known_customers(facts, customers, events, recorded)
+        facts = of_known_customers(facts, customers, events, recorded)
     if facts:
         _store(facts, customers, now, recorded)
         used = {fact.meter for fact in facts}
@@ -134,7 +147,7 @@ def _count(recorded: Recorded) -> None:
             EVENTS[outcome].inc(getattr(recorded, outcome))
 
 
-def _read(
+def read_facts(
     events: Sequence[EventIn | Rejection],
     meters: Mapping[str, MeterEntry],
     now: datetime,
@@ -142,6 +155,7 @@ def _read(
     only_customer: str | None,
     spare_id: Callable[[int], str] | None,
 ) -> list[Fact]:
+    """What is in the events for these meters. Bad ones are reported in `recorded`."""
     times = accepted_times(now, timedelta(days=settings.INGEST_HORIZON_DAYS), MAX_AHEAD)
     reader = Reader(meters, times, recorded.reject)
     for index, event in enumerate(events):
@@ -155,9 +169,10 @@ def _read(
     return reader.facts
 
 
-def _of_known_customers(
+def of_known_customers(
     facts: list[Fact], customers: Mapping[str, int], events: Sequence[EventIn | Rejection], recorded: Recorded
 ) -> list[Fact]:
+    """The facts of these customers. The others are reported in `recorded`."""
     known: list[Fact] = []
     for fact in facts:
         if fact.customer in customers:
@@ -244,13 +259,4 @@ def _report_repeated(repeated: list[Fact], customers: Mapping[str, int], recorde
     contents = {(customer, meter, key.hex): content for customer, meter, key, content in rows}
     for fact in repeated:
         first = contents[customers[fact.customer], fact.meter_id, fact.key.replace("-", "")]
-        outcome = "duplicate" if first == fact.content else "conflict"
-        if outcome == "duplicate":
-            recorded.duplicate += 1
-            detail = ""
-        else:
-            recorded.conflict += 1
-            detail = "Another event was sent under this id before; that one counts."
-        recorded.outcomes.append(
-            Outcome(index=fact.event_index, outcome=outcome, id=fact.event_id, meter=fact.meter, detail=detail)
-        )
+        recorded.repeat(fact, is_same=first == fact.content)

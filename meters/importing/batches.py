@@ -1,0 +1,80 @@
+"""What readers of files have in common. Pure."""
+
+import hashlib
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol
+
+from meters.decoding import EventIn, Rejection
+
+# An event that is longer is none; nothing is read to the end of the file in the hope of one.
+MAX_EVENT = 1024 * 1024
+NO_TIME = Rejection("missing_time", "/time", "An event of the past says when it was.")
+
+
+class Unreadable(ValueError):
+    """The file cannot be read on. A sentence for a person, with the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a file is read: so many rows, lines and bytes (of the unpacked text)."""
+
+    row: int = 0
+    line: int = 0
+    offset: int = 0
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows that follow each other: each with its number and the line that it begins at, both from 1. `ids` has one for
+    each row that has none of its own, by its index. `end` is behind the last of them."""
+
+    end: Place
+    events: list[EventIn | Rejection] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    ids: dict[int, str] = field(default_factory=dict)
+
+
+class Rows(Protocol):
+    """A file's events."""
+
+    def batches(self, start: Place, size: int) -> Iterator[Batch]:
+        """From the beginning, or behind what was read up to `start`."""
+        ...
+
+    def column_of(self, pointer: str) -> str:
+        """The column that a pointer into an event is about; empty where there is none."""
+        ...
+
+
+def finish(batch: Batch, events: Sequence[EventIn | Rejection], parts: Sequence[Sequence[str]], name: str) -> Batch:
+    """The batch with these events, of which each has a time and an id. `parts` are the texts of each row."""
+    batch.events = list(events)
+    for index, event in enumerate(events):
+        if isinstance(event, Rejection):
+            continue
+        if not isinstance(event.time, datetime):
+            batch.events[index] = replace(NO_TIME, id=event.id if isinstance(event.id, str) else "")
+        elif not isinstance(event.id, str):
+            if not name:
+                raise Unreadable(
+                    f"Line {batch.lines[index]:,}: the event has no id, and the input no name that one could be made "
+                    "of. Say --name."
+                )
+            batch.ids[index] = made_id(name, batch.rows[index], parts[index], event.time)
+    return batch
+
+
+def made_id(name: str, row: int, parts: Sequence[str], time: datetime) -> str:
+    """A UUID of version 8 (RFC 9562, section 5.8): the event's milliseconds first, as neighbours are stored faster. The
+    same whenever the file is imported, and the one that `tollmeter import-csv` makes."""
+    content = "\0".join((name, str(row), *parts))
+    number = int.from_bytes(hashlib.blake2b(content.encode(), digest_size=16).digest(), "big")
+    milliseconds = int(time.timestamp() * 1000) & (1 << 48) - 1
+    number = number & (1 << 80) - 1 | milliseconds << 80
+    number = number & ~(0xF << 76) | 0x8 << 76
+    return str(uuid.UUID(int=number & ~(0x3 << 62) | 0x2 << 62))
