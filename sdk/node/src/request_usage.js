@@ -11,6 +11,8 @@ const requests = new AsyncLocalStorage();
 export class RequestUsage {
   // Instead of whom the middleware takes for the customer.
   customer = null;
+  // When it counts; without one, when the request is over.
+  time = null;
   values = null;
   dimensions = null;
   skipped = false;
@@ -80,16 +82,17 @@ export class RequestMeter {
   // what the framework has made of Node's `raw` one, and `routeOf` finds its route at the end.
   begin(request, raw, response, routeOf) {
     let customer = null;
-    let dimensions = null;
+    let more = null;
     // Who goes away does not get the rest for nothing.
-    const usage = new RequestUsage(this.#records, (values) => customer && this.#note(customer, values, dimensions));
+    const usage = new RequestUsage(this.#records, (values) => customer && this.#note(customer, values, more));
     response.once("close", () => {
       usage.isOver = true;
       if (usage.skipped) return;
       try {
         customer = usage.customer || this.#customer(request, raw);
-        dimensions = { method: raw.method, status: statusClass(response), route: routeOf(request) || undefined, ...usage.dimensions };
-        if (customer) this.#note(customer, this.#valuesOf(usage), dimensions);
+        const dimensions = { method: raw.method, status: statusClass(response), route: routeOf(request) || undefined, ...usage.dimensions };
+        more = { dimensions, time: usage.time ?? undefined };
+        if (customer) this.#note(customer, this.#valuesOf(usage), more);
       } catch (error) {
         this.#failed(error);
       }
@@ -102,11 +105,11 @@ export class RequestMeter {
     return { ...request, ...usage.values };
   }
 
-  #note(customer, values, dimensions) {
+  #note(customer, values, more) {
     const meters = Object.keys(values);
     try {
-      if (meters.length === 1) this.#client.meter(customer, meters[0], values[meters[0]], { dimensions });
-      else if (meters.length > 1) this.#client.meter(customer, values, { dimensions });
+      if (meters.length === 1) this.#client.meter(customer, meters[0], values[meters[0]], more);
+      else if (meters.length > 1) this.#client.meter(customer, values, more);
     } catch (error) {
       this.#failed(error);
     }

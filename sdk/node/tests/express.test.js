@@ -77,6 +77,7 @@ for (const name of ["express", "express4"]) {
     });
     app.get("/own", (req, res) => {
       req.usage.customer = "globex";
+      req.usage.time = new Date("2026-01-01T00:00:00Z");
       req.usage.add(1);
       res.send("done");
     });
@@ -90,6 +91,7 @@ for (const name of ["express", "express4"]) {
       { customer: "acme", meter: "Records", value: 5, dimensions: { method: "GET", route: "/", status: "2xx" } },
       { customer: "globex", meter: "Records", value: 1, dimensions: { method: "GET", route: "/own", status: "2xx" } },
     ]);
+    assert.equal([...server.facts.values()].at(-1).time, "2026-01-01T00:00:00.000Z");
   });
 
   check("beside one route, and in what it calls", async ({ t, server, app, client }) => {

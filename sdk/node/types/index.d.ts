@@ -147,6 +147,8 @@ export class RequestUsage {
   private constructor();
   /** Set it where the handler knows better who the customer is. */
   customer: string | null;
+  /** When it counts, where that is not the end of the request. */
+  time: Date | null;
   /** Counts so much (1, if it is left out) of a meter, the middleware's `records` if it is not named. */
   add(number?: number | bigint, meter?: string): void;
   /** Adds dimensions to those of the request. */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timezone
 from typing import Any
 
 import fastapi
@@ -92,7 +93,7 @@ def test_wsgi_around_flask_knows_the_route(server: FakeServer, client: Make) -> 
     assert get_wsgi(app, "/jobs/52").text == "done"
     (fact,) = facts_of(server, tollmeter)
     labels = {"method": "GET", "route": "/jobs/<int:number>", "status": "2xx"}
-    assert fact == {"customer": "jobs", "values": {"Records": 52}, "dimensions": labels}
+    assert fact == {"customer": "jobs", "meter": "Records", "value": 52, "dimensions": labels}
 
 
 def test_wsgi_application_that_fails(server: FakeServer, client: Make) -> None:
@@ -142,6 +143,60 @@ def test_flask_decorator(server: FakeServer, client: Make) -> None:
     assert [fact["dimensions"]["status"] for fact in facts] == ["2xx", "4xx", "5xx"]
     expected = {"method": "GET", "route": "/jobs/<int:number>", "status": "2xx", "source": "crm"}
     assert facts[0]["dimensions"] == expected
+
+
+def test_flask_decorator_counts_what_is_used_while_the_answer_is_sent(server: FakeServer, client: Make) -> None:
+    tollmeter = client()
+    app = flask.Flask("api")
+
+    @app.get("/export")
+    @metered(tollmeter, customer="X-Customer", records="Records")
+    def export() -> Any:
+        return records(flask.request.usage)  # type: ignore[attr-defined]
+
+    assert get_wsgi(app, "/export").text == "onetwo"
+    (fact,) = facts_of(server, tollmeter)
+    assert fact["values"] == {"ApiCalls": 1, "Records": 2}
+
+
+def test_what_is_used_after_a_request_is_a_fact_of_its_own(server: FakeServer, client: Make) -> None:
+    kept: list[Any] = []
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        kept.append(environ["tollmeter.usage"])
+        kept[-1].label(source="crm")
+        if environ["PATH_INFO"] == "/healthz":
+            kept[-1].skip()
+        start_response("200 OK", [])
+        return []
+
+    tollmeter = client()
+    metered_app = TollmeterWSGI(app, tollmeter, customer="X-Customer", records="Records")
+    for path, headers in (("/", ACME), ("/", {}), ("/healthz", ACME)):
+        get_wsgi(metered_app, path, headers)
+        kept[-1].add(52)
+    labels = {"method": "GET", "status": "2xx", "source": "crm"}
+    assert facts_of(server, tollmeter) == [
+        {"customer": "acme", "meter": meter, "value": value, "dimensions": labels}
+        for meter, value in (("ApiCalls", 1), ("Records", 52))
+    ]
+
+
+def test_a_view_may_say_when_it_was(server: FakeServer, client: Make) -> None:
+    moments = [datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 1)]
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ["tollmeter.usage"].time = moments.pop(0)
+        start_response("200 OK", [])
+        return []
+
+    errors: list[TollmeterError] = []
+    tollmeter = client(on_error=errors.append)
+    for _ in range(2):
+        assert get_wsgi(TollmeterWSGI(app, tollmeter, customer="X-Customer"), "/").status_code == 200
+    tollmeter.flush(30)
+    assert [fact["time"] for fact in server.facts.values()] == ["2026-01-01T00:00:00+00:00"]
+    assert "time zone" in str(errors[0])
 
 
 def fastapi_app(tollmeter: Tollmeter | AsyncTollmeter, **options: Any) -> fastapi.FastAPI:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -48,7 +48,12 @@ def metered(
 
             def end(response: Response) -> Response:
                 rule = asked.url_rule
-                note(usage, asked, asked.method, None if rule is None else rule.rule, response.status_code)
+                fact = usage, asked, asked.method, None if rule is None else rule.rule, response.status_code
+                if response.is_streamed:
+                    # What is used while it is sent counts, too.
+                    response.call_on_close(partial(note, *fact))
+                else:
+                    note(*fact)
                 return response
 
             # Also where the view fails and Flask, or a handler of errors, answers for it.
