@@ -48,7 +48,7 @@ def models_by_table() -> dict[str, type[models.Model]]:
 def columns_of(table: str) -> "dict[str, models.Field[Any, Any]]":
     """The fields of a table that is watched, by their columns."""
     model = models_by_table().get(table)
-    return {field.column: field for field in model._meta.concrete_fields} if model else {}
+    return {str(field.column): field for field in model._meta.concrete_fields} if model else {}
 
 
 @cache

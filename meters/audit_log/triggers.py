@@ -27,11 +27,14 @@ def attach() -> None:
         if _body() != triggers_sql.BODY:
             cursor.execute(triggers_sql.MAKE_FUNCTION)
         there, wanted = _there(), _wanted()
-        for (table, name), text in wanted.items():
-            if there.get((table, name)) != _There(_mark(text), True):
-                cursor.execute(triggers_sql.make_trigger(table, name, text, _mark(text)))
-        for table, name in there.keys() - wanted.keys():
-            cursor.execute(triggers_sql.remove_trigger(table, name))
+        statements = [
+            triggers_sql.make_trigger(table, name, text, _mark(text))
+            for (table, name), text in wanted.items()
+            if there.get((table, name)) != _There(_mark(text), True)
+        ]
+        statements += [triggers_sql.remove_trigger(table, name) for table, name in there.keys() - wanted.keys()]
+        if statements:
+            cursor.execute("; ".join(statements))
 
 
 def faults() -> Iterator[str]:
@@ -55,13 +58,9 @@ def _wanted() -> dict[tuple[str, str], str]:
     """Of the tables that are there: by table and name, what the trigger says."""
     tables = watched()
     with connection.cursor() as cursor:
-        cursor.execute(triggers_sql.COLUMNS, {"tables": sorted(tables)})
-        columns = dict(cursor.fetchall())
-    return {
-        (table, name): text
-        for table, names in columns.items()
-        for name, text in triggers_sql.triggers_of(tables[table], names).items()
-    }
+        cursor.execute(triggers_sql.TABLES, {"tables": sorted(tables)})
+        there = [table for (table,) in cursor.fetchall()]
+    return {(table, name): text for table in there for name, text in triggers_sql.triggers_of(tables[table]).items()}
 
 
 def _there() -> dict[tuple[str, str], _There]:

@@ -83,12 +83,10 @@ END
 
 MAKE_FUNCTION = f"CREATE OR REPLACE FUNCTION {FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $audit${BODY}$audit$"
 
-# What is there: by table its columns, by trigger its mark and whether it fires. Uses the indexes of the catalogue.
-COLUMNS = """
-SELECT c.relname, array_agg(a.attname ORDER BY a.attnum)
-FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+# What is there: tables; and of triggers table, name, mark and whether they fire. Use the indexes of the catalogue.
+TABLES = """
+SELECT c.relname FROM pg_class AS c
 WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.relname = ANY (%(tables)s)
-GROUP BY c.relname
 """
 TRIGGERS = f"""
 SELECT c.relname, t.tgname, obj_description(t.oid, 'pg_trigger'), t.tgenabled IN ('O', 'A')
@@ -103,26 +101,33 @@ SELECT p.prosrc FROM pg_proc AS p WHERE p.proname = '{FUNCTION}' AND p.pronamesp
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '5s'"
 
 
-def triggers_of(one: Watched, columns: Sequence[str]) -> dict[str, str]:
-    """The triggers of a table with these columns: by name, all but the name and the table."""
+def triggers_of(one: Watched) -> dict[str, str]:
+    """The triggers of a table: by name, all but the name.
+
+    They compare rows as a whole: PostgreSQL lets no migration change the type of a column that a trigger names. Those
+    that `inserted` and `updated` name are such; a migration of their type drops the trigger first, and it is made anew.
+    """
+    table = sql.Identifier(one.table)
     call = sql.SQL("EXECUTE FUNCTION {}({})").format(
         sql.Identifier(FUNCTION), sql.SQL(", ").join(map(sql.Literal, _arguments(one)))
     )
-    looked_at = [column for column in columns if column not in {*one.left_out, *one.quiet}]
-    changed = _row("OLD", looked_at) + sql.SQL(" IS DISTINCT FROM ") + _row("NEW", looked_at)
+    changed = sql.SQL("{} IS DISTINCT FROM {}").format(*(_row(whose, one) for whose in ("OLD", "NEW")))
     if one.updated:
         changed = sql.SQL("({}) OR ({})").format(changed, sql.SQL(one.updated))
-    inserted = sql.SQL(f"WHEN ({one.inserted}) " if one.inserted else "")
-    each = sql.SQL("FOR EACH ROW ")
+    each = sql.SQL("FOR EACH ROW")
+    when = sql.SQL(f"FOR EACH ROW WHEN ({one.inserted})") if one.inserted else each
     made = {
-        "update": sql.SQL("AFTER UPDATE ON {table} ") + each + sql.SQL("WHEN ({}) ").format(changed) + call,
-        "delete": sql.SQL("AFTER DELETE ON {table} ") + each + call,
-        "truncate": sql.SQL("AFTER TRUNCATE ON {table} FOR EACH STATEMENT ") + call,
+        "insert": ("INSERT", when),
+        "update": ("UPDATE", sql.SQL("FOR EACH ROW WHEN ({})").format(changed)),
+        "delete": ("DELETE", each),
+        "truncate": ("TRUNCATE", sql.SQL("FOR EACH STATEMENT")),
     }
-    if one.added:
-        made["insert"] = sql.SQL("AFTER INSERT ON {table} ") + each + inserted + call
-    table = sql.Identifier(one.table).as_string()
-    return {f"{FUNCTION}_{name}": text.as_string().replace("{table}", table) for name, text in made.items()}
+    if not one.added:
+        del made["insert"]
+    return {
+        f"{FUNCTION}_{name}": sql.SQL("AFTER {} ON {} {} {}").format(sql.SQL(what), table, how, call).as_string()
+        for name, (what, how) in made.items()
+    }
 
 
 def remove_trigger(table: str, name: str) -> str:
@@ -147,6 +152,8 @@ def _array(names: Sequence[str]) -> str:
     return "{" + ",".join(names) + "}"
 
 
-def _row(whose: str, columns: Sequence[str]) -> sql.Composed:
-    names = (sql.SQL(f"{whose}.") + sql.Identifier(column) for column in columns)
-    return sql.SQL("ROW({})").format(sql.SQL(", ").join(names))
+def _row(whose: str, one: Watched) -> sql.Composable:
+    ignored = one.left_out + one.quiet
+    if not ignored:
+        return sql.SQL(f"{whose}.*")
+    return sql.SQL("to_jsonb({}) - {}::text[]").format(sql.SQL(whose), sql.Literal(_array(ignored)))

@@ -44,7 +44,7 @@ class Entry:
     what: str
     belongs_to: str
     who: str
-    kind: str
+    whence: str
     at: datetime
     changes: tuple[Change, ...]
 
@@ -69,10 +69,16 @@ def _entry(row: AuditRow, names: Names) -> Entry:
         what=str(AuditRow.Action(row.action).label),
         belongs_to=owner,
         who=row.who_name or LABELS[Kind(row.who_kind)],
-        kind=LABELS[Kind(row.who_kind)],
+        whence=_whence(row),
         at=row.at,
         changes=tuple(_changes(row, names)),
     )
+
+
+def _whence(row: AuditRow) -> str:
+    """ "Staff, 203.0.113.7", "Command, anna@billing-1", "Database user, psql, 10.0.0.3"."""
+    by_name = row.who_id if row.who_kind in (Kind.COMMAND, Kind.DATABASE) else ""
+    return ", ".join(part for part in (LABELS[Kind(row.who_kind)], by_name, row.address) if part)
 
 
 def _object(table: str, pk: str, names: Names, label: str = "") -> str:
@@ -83,7 +89,7 @@ def _object(table: str, pk: str, names: Names, label: str = "") -> str:
 def _changes(row: AuditRow, names: Names) -> Iterator[Change]:
     fields = columns_of(row.table_name)
     before, after = row.before or {}, row.after or {}
-    for column in sorted({*before, *after}):
+    for column in sorted({*before, *after} - {watched()[row.table_name].pk if row.table_name in watched() else ""}):
         field = fields.get(column)
         name = capfirst(str(field.verbose_name)) if field is not None else column
         was, is_now = (_value(side.get(column), field, names) for side in (before, after))
@@ -93,13 +99,15 @@ def _changes(row: AuditRow, names: Names) -> Iterator[Change]:
 
 
 def _value(value: Any, field: "models.Field[Any, Any] | None", names: Names) -> str:
+    if value in (None, "", [], {}):
+        return NOTHING
     match value:
-        case None | "" | [] | {}:
-            return NOTHING
         case bool():
             return "yes" if value else "no"
-        case dict() | list():
-            text = json.dumps(value, ensure_ascii=False, default=str)
+        case dict():
+            text = ", ".join(f"{name}: {_part(part)}" for name, part in value.items())
+        case list():
+            text = ", ".join(map(_part, value))
         case Decimal():
             text = format(value, "f")
         case _:
@@ -111,6 +119,10 @@ def _value(value: Any, field: "models.Field[Any, Any] | None", names: Names) -> 
             return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
         text = str(dict(field.flatchoices).get(value, text)) if field.choices and isinstance(value, str | int) else text
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _part(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _names(rows: Iterable[AuditRow]) -> Names:
