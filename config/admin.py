@@ -7,6 +7,7 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.urls import path
 from django.utils import timezone
 
 ORDER = {
@@ -44,9 +45,11 @@ class TollmeterAdminSite(AdminSite):
         return super().index(request, {"refusals": recent_refusals(request), **(extra_context or {})})
 
     def get_urls(self) -> list[Any]:
+        from config.doctor.pages import health
         from portal.admin import second_factor
 
-        return [*second_factor.urls(self), *super().get_urls()]
+        page = path("health/", self.admin_view(health), {"site": self}, name="health")
+        return [page, *second_factor.urls(self), *super().get_urls()]
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """A new password ends what the person has open elsewhere, as on the page of the portal."""

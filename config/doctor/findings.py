@@ -106,6 +106,14 @@ def examine(checks: Sequence[Check], seconds: float = LANE_SECONDS) -> list[Line
     return [Line(check.name, found.get(check.name, late)) for check in checks]
 
 
+def summary(lines: list[Line]) -> str:
+    failures = sum(line.finding.state == State.FAILED for line in lines)
+    warnings = sum(line.finding.state == State.WARNING for line in lines)
+    if not failures and not warnings:
+        return f"All {len(lines)} checks are well."
+    return f"Of {len(lines)} checks {failures} failed, and {warnings} warn."
+
+
 def in_words(error: BaseException) -> str:
     """The first line of what went wrong."""
     first = next(iter(str(error).strip().splitlines()), "")

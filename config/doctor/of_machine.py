@@ -91,7 +91,7 @@ def exports() -> Finding:
             f"{folder} is not the folder of {', '.join(strangers)}",
             "Web servers and workers need the same folder: set EXPORTS_DIR to one that all of them can write to.",
         )
-    return ok(f"{folder} can be written to" + (f", and is that of {len(seen)} workers" if seen else ""))
+    return ok(f"{folder} can be written to" + (f", as {len(seen)} of the workers did" if seen else ""))
 
 
 def static_files() -> Finding:

@@ -290,7 +290,8 @@ def test_the_example_has_all_variables_that_an_installation_may_set_and_no_other
     lines = [line for line in (BASE_DIR / ".env.example").read_text().splitlines() if line and line[0] != "#"]
     names = [line.partition("=")[0] for line in lines]
     assert len(names) == len(set(names))
-    assert set(names) == settings.env.names - {"TOLLMETER_TESTS"}
+    of_compose = set(re.findall(r"\$\{([A-Z_]+)", (BASE_DIR / "compose.yaml").read_text()))
+    assert set(names) == settings.env.names - {"TOLLMETER_TESTS"} | of_compose
 
 
 def test_the_example_once_filled_in_is_what_an_installation_needs(start: Start) -> None:

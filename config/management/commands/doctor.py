@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from config.doctor.checks import CHECKS
-from config.doctor.findings import Line, State, examine
+from config.doctor.findings import Line, State, examine, summary
 
 SIGNS = {State.OK: "ok", State.WARNING: "WARNING", State.FAILED: "FAILED"}
 
@@ -34,14 +34,6 @@ def as_page(lines: list[Line]) -> str:
         if finding.remedy:
             page.append(f"{'':<8} {'':<{width}}  -> {finding.remedy}")
     return "\n".join([*page, "", summary(lines)])
-
-
-def summary(lines: list[Line]) -> str:
-    failures = sum(line.finding.state == State.FAILED for line in lines)
-    warnings = sum(line.finding.state == State.WARNING for line in lines)
-    if not failures and not warnings:
-        return f"All {len(lines)} checks are well."
-    return f"Of {len(lines)} checks {failures} failed, and {warnings} warn."
 
 
 def as_json(lines: list[Line]) -> str:
