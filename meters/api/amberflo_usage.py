@@ -40,7 +40,7 @@ MOST_QUERIES = 100
 HUNDREDTH = Decimal("0.01")
 
 
-class TimeRange(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+class TimeRange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
     start_time_in_seconds: int
     end_time_in_seconds: int | None = None
 

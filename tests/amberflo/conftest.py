@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import pytest
@@ -58,3 +58,7 @@ def millis(moment: datetime | None = None) -> int:
 
 def seconds(moment: datetime) -> int:
     return int(moment.timestamp())
+
+
+def day_in_seconds(day: date) -> int:
+    return seconds(datetime.combine(day, time(), UTC))

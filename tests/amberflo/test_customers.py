@@ -110,6 +110,13 @@ def test_usage(key: str) -> None:
     reports = client.get([greatest, least, query | {"filter": {"customerId": ["acme"], "source": ["erp"]}}])
     assert [[one["groupValue"] for one in each["clientMeters"]] for each in reports] == [[12.5], [4], [2.5]]
 
+    # Without an end it goes up to now.
+    open_end = create_usage_query(
+        AggregationType.COUNT, "ApiCalls", TimeGroupingInterval.WEEK, TimeRange(seconds(start))
+    )
+    counted = client.get(open_end)
+    assert (counted["metadata"], counted["clientMeters"][0]["groupValue"]) == (open_end, 3)
+
     everything = client.get_all(create_all_usage_query(TimeGroupingInterval.MONTH, TimeRange(seconds(start))))
     assert [(one["metadata"]["meterApiName"], one["clientMeters"][0]["groupValue"]) for one in everything] == [
         ("ApiCalls", 16.5),

@@ -1,13 +1,12 @@
-"""Plans, prepaid orders, invoices and links into the portal, asked for by their client."""
+"""Plans and prepaid orders, and beside them an invoice and a link into the portal, asked for by their client."""
 
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-import time_machine
 from django.utils import timezone
 from metering.customer_portal_session import CustomerPortalSessionApiClient, create_customer_portal_session_payload
 from metering.customer_prepaid_order import (
@@ -27,27 +26,21 @@ from metering.exceptions import ApiError
 from metering.session import ApiSession
 from rest_framework.test import APIClient
 
-from invoices.models import CreditGrant, Invoice
+from invoices.models import CreditGrant
 from meters.models import Customer
 from portal.models import PortalSession
 from portal.policy import set_portal_policy
 from pricing.models import Assignment, Plan
-from pricing.promotions import apply_promotion, save_promotion
-from pricing.taxes import save_tax_rate
-from tests.amberflo.conftest import millis, seconds
+from tests.amberflo.conftest import day_in_seconds, millis, seconds
 from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, send
-from tests.invoices.plans import fee, plan_with
-from tests.invoices.prepaid import finalized, prepaid
+from tests.invoices.plans import plan_with
+from tests.invoices.prepaid import prepaid
 from tests.kept import kept
 
 Their = Callable[..., APIClient]
 PRICING = "/amberflo/payments/pricing/amberflo"
 INVOICES = "/amberflo/payments/billing/customer-product-invoice"
 DAY = timedelta(days=1)
-
-
-def midnight(day: date) -> int:
-    return seconds(datetime.combine(day, datetime.min.time(), UTC))
 
 
 def days_of(customer: str = "acme") -> list[tuple[str, date, date | None]]:
@@ -67,7 +60,7 @@ def test_a_customer_gets_a_plan_credit_and_an_invoice(key: str) -> None:
     plans = CustomerProductPlanApiClient(key)
     assert plans.get("acme") is None
     assert plans.list("acme") == []
-    payload = create_customer_product_plan_payload("acme", "Basic", start_time_in_seconds=midnight(first))
+    payload = create_customer_product_plan_payload("acme", "Basic", start_time_in_seconds=day_in_seconds(first))
     assignment = plans.add_or_update(payload)
     stored = Assignment.objects.get()
     assert assignment == {
@@ -75,7 +68,7 @@ def test_a_customer_gets_a_plan_credit_and_an_invoice(key: str) -> None:
         "customerId": "acme",
         "productPlanId": "Basic",
         "productId": "1",
-        "startTimeInSeconds": midnight(first),
+        "startTimeInSeconds": day_in_seconds(first),
         "endTimeInSeconds": None,
         "createdTimeInSeconds": seconds(stored.created_at),
     }
@@ -148,7 +141,7 @@ class TestPlans:
         def send_it(plan: str, start: date | None = None, end: date | None = None, **more: Any) -> Any:
             times = {"startTimeInSeconds": start, "endTimeInSeconds": end}
             body = {"customerId": "acme", "productPlanId": plan, "productId": "1"}
-            body |= {name: midnight(day) for name, day in times.items() if day} | more
+            body |= {name: day_in_seconds(day) for name, day in times.items() if day} | more
             return client.post(f"{PRICING}/customer-pricing", json.dumps(body), content_type="application/json")
 
         return send_it
@@ -157,7 +150,7 @@ class TestPlans:
         make_customer("acme")
         today = timezone.now().date()
         put("Basic", today - 3 * DAY)
-        assert put("Pro").json()["startTimeInSeconds"] == midnight(today)
+        assert put("Pro").json()["startTimeInSeconds"] == day_in_seconds(today)
         assert days_of() == [("Basic", today - 3 * DAY, today), ("Pro", today, None)]
         assert put("Other").status_code == 200
         assert days_of() == [("Basic", today - 3 * DAY, today), ("Other", today, None)]
@@ -328,104 +321,3 @@ class TestPrepaid:
         assert listed["id"] == f"credit-{grant.pk}"
         client.delete(f"{PRICING}/customer-prepaid?CustomerId=acme&Id={listed['id']}")
         assert client.get(f"{PRICING}/customer-prepaid/list?CustomerId=acme").json() == []
-
-
-def test_an_invoice_with_all_that_one_can_have(their: Their) -> None:
-    meter = make_meter()
-    with time_machine.travel(datetime(2026, 11, 1, 8, tzinfo=UTC), tick=False) as clock:
-        rates = {meter: [({}, STORY_RATE), ({"source": ["crm"]}, {"model": "per_unit", "unit_price": "0.01"})]}
-        plan = plan_with(
-            "Basic",
-            rates,
-            fee("seats", "29.95"),
-            fee("support", kind="percent", percent="10"),
-            minimum="200",
-        )
-        acme = make_customer("acme")
-        put_on(acme, plan, date(2026, 11, 1))
-        save_tax_rate(changes={"key": "vat", "name": "VAT", "percent": "20", "is_default": True})
-        promotion = save_promotion(
-            changes={"key": "start", "name": "Start", "kind": "amount", "amount": "5", "currency": "USD"}
-        )
-        apply_promotion(customer=acme, promotion=promotion, starts_on=date(2026, 11, 1))
-        clock.move_to(datetime(2026, 11, 5, tzinfo=UTC))
-        send("acme", "ApiCalls", "12300", now=timezone.now())
-        send("acme", "ApiCalls", "250", now=timezone.now(), source="crm")
-        client = their("read")
-        # In Python's and in the others' way to write it.
-        clock.move_to(datetime(2026, 11, 6, tzinfo=UTC))
-        for false in ("False", "false"):
-            answer = client.get(f"{INVOICES}?customerId=acme&productId=1&latest=true&fromCache={false}")
-        bill = json.loads(answer.content, parse_float=Decimal)["totalBill"]
-        stored = Invoice.objects.get()
-        assert bill["totalPriceBeforePrepaid"] == bill["totalPrice"] == stored.total
-        assert bill["itemPrice"] == Decimal("42.50")
-        assert bill["fixPrice"] == Decimal("29.95")
-        assert bill["totalPriceBeforeDiscount"] == Decimal("72.45")
-        assert bill["invoiceBasedFees"] == Decimal("7.25")
-        assert bill["totalDiscount"] == 5
-        assert bill["commitmentsFees"] == Decimal("120.30") + 5
-        others = bill["invoiceBasedFees"] + bill["commitmentsFees"] + bill["taxes"]
-        assert bill["totalPriceBeforeDiscount"] - bill["totalDiscount"] + others == stored.total
-        finalized(acme, datetime(2026, 12, 2, tzinfo=UTC))
-        clock.move_to(datetime(2026, 12, 3, tzinfo=UTC))
-        query = "customerId=acme&productPlanId=Basic&year=2026&month=11&day=1"
-        found = json.loads(client.get(f"{INVOICES}?{query}").content, parse_float=Decimal)
-        assert client.get(f"{INVOICES}?{query.replace('day=1', 'day=31')}").status_code == 400
-        assert client.get(f"{INVOICES}?{query.replace('year=2026', 'year=9999')}").status_code == 400
-    assert found["invoiceUri"] == (
-        "payments/invoices/account_id=1/customer_id=acme/product_id=1/product_plan_id=Basic/year=2026/month=11/day=01"
-    )
-    assert (found["invoicePriceStatus"], found["paymentStatus"]) == ("price_locked", "pending")
-    assert found["planBillingPeriod"] == {"interval": "month", "intervalsCount": 1}
-    assert found["invoiceStartTimeInSeconds"] == midnight(date(2026, 11, 1))
-    assert found["invoiceEndTimeInSeconds"] == midnight(date(2026, 12, 1))
-    (item,) = found["productItemInvoices"]
-    assert item["totalBill"] == {"meterUnits": 12550, "price": Decimal("42.50")}
-    assert sorted(
-        (one["itemDimensions"].get("source"), one["totalBill"]["meterUnits"])
-        for one in item["productItemVariants"]
-        if one["itemDimensions"]
-    ) == [("crm", 250)]
-    assert [one["cost"] for one in found["productPlanFees"]] == [Decimal("29.95")]
-    assert [one["feeAmount"] for one in found["appliedInvoiceBasedFees"]] == [Decimal("7.25")]
-    assert [(one["promotionId"], one["discount"]) for one in found["appliedPromotions"]] == [("start", 5)]
-
-
-class TestLinks:
-    @pytest.fixture
-    def ask(self, their: Their) -> Callable[..., Any]:
-        make_customer("acme")
-        client = their("write")
-
-        def send_it(**members: Any) -> Any:
-            body = json.dumps({"customerId": "acme"} | members)
-            return client.post("/amberflo/session", body, content_type="application/json")
-
-        return send_it
-
-    @pytest.mark.parametrize("hours", [None, 24])
-    def test_it_lasts_as_long_as_ours_may(self, ask: Callable[..., Any], hours: int | None) -> None:
-        """Theirs last a day."""
-        asked = (
-            {} if hours is None else {"expirationEpochMilliSeconds": millis(timezone.now() + timedelta(hours=hours))}
-        )
-        assert ask(**asked).status_code == 200
-        session = PortalSession.objects.get()
-        assert session.expires_at - session.created_at == timedelta(hours=12)
-
-    @pytest.mark.parametrize(
-        ("members", "name"),
-        [
-            ({"customerId": "nobody"}, "customerId"),
-            ({"expirationEpochMilliSeconds": 1_700_000_000_000}, "expirationEpochMilliSeconds"),
-            ({"expirationEpochMilliSeconds": 0}, "expirationEpochMilliSeconds"),
-            ({"returnUrl": "javascript:alert(1)"}, "returnUrl"),
-            ({"role": "owner"}, "role"),
-        ],
-    )
-    def test_faults_name_their_member(self, ask: Callable[..., Any], members: dict[str, Any], name: str) -> None:
-        answer = ask(**members)
-        assert answer.status_code == 400
-        assert answer.json()["message"].startswith(f"{name}: ")
-        assert not PortalSession.objects.exists()
