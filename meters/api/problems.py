@@ -7,12 +7,13 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError
+from django.db import DataError, IntegrityError
 from django.http import Http404, HttpResponse, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from meters.decoding import escape
+from meters.unavailable import in_short, unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -66,10 +67,10 @@ def _known(error: Exception) -> exceptions.APIException | None:
         return exceptions.PermissionDenied()
     if isinstance(error, DjangoValidationError):
         return exceptions.ValidationError(_by_field(error))
-    if isinstance(error, OperationalError | InterfaceError):
-        logger.error("the database does not answer: %s", error)
-        problem = Problem(503, "database_unavailable", "The database does not answer. Send the request again.")
-        problem.wait = 1
+    if lacking := unavailable(error):
+        logger.error("the database does not answer: %s", in_short(error))
+        problem = Problem(503, "database_unavailable", lacking.detail)
+        problem.wait = lacking.retry_after - 1
         return problem
     if isinstance(error, DataError | UnicodeEncodeError):
         return Problem(400, "invalid", "The request has a value that cannot be stored or compared, such as a NUL.")
