@@ -22,6 +22,7 @@ ORDER = {
         "Mail",
         "WebhookEndpoint",
         "WebhookDelivery",
+        "FailingWork",
     ],
     "portal": ["Membership", "PortalPolicy", "PortalSession", "StaffView", "ReadKeyEvent"],
     "auth": [],

@@ -1,4 +1,5 @@
-"""What is to be done, found by looking at rows: the work of the sweep, whatever messages were lost."""
+"""What is to be done, found by looking at rows: the work of the sweep, whatever messages were lost. What has failed is
+left out until it is tried again (`failing`)."""
 
 from datetime import datetime, timedelta
 
@@ -7,6 +8,7 @@ from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
+from invoices.failing import Kind, left_alone
 from invoices.models import BillingPolicy, Invoice
 from meters.models import UsageVersion
 from pricing.models import Assignment
@@ -41,7 +43,9 @@ def overtaken() -> Q:
 def stale_invoices(limit: int, *, now: datetime | None = None) -> list[int]:
     """Ids of live invoices that are stale. Those that were computed longest ago come first, so that none waits for ever
     where usage of many comes in all the time."""
-    live = Invoice.objects.filter(stale(now or timezone.now()), status__in=Invoice.LIVE)
+    now = now or timezone.now()
+    live = Invoice.objects.filter(stale(now), status__in=Invoice.LIVE)
+    live = live.exclude(pk__in=left_alone(Kind.RECALCULATE, now))
     return list(live.order_by(F("computed_at").asc(nulls_first=True), "id").values_list("id", flat=True)[:limit])
 
 
@@ -50,17 +54,20 @@ def due_invoices(now: datetime, limit: int) -> list[int]:
     first. Uses invoice_live_end."""
     over = Q(status=Invoice.Status.OPEN, period_end__lte=now)
     grace_over = Q(status=Invoice.Status.GRACE, closes_at__lte=now, held_at=None) & ~lacks_approval()
-    due = Invoice.objects.filter(over | grace_over).order_by("period_end", "id")
-    return list(due.values_list("id", flat=True)[:limit])
+    due = Invoice.objects.filter(over | grace_over).exclude(pk__in=left_alone(Kind.CLOSE, now))
+    return list(due.order_by("period_end", "id").values_list("id", flat=True)[:limit])
 
 
-def late_customers(limit: int) -> list[int]:
+def late_customers(limit: int, *, now: datetime | None = None) -> list[int]:
     """Ids of customers with final invoices that usage may have changed under since, or that are noted to be rated
     again. Uses invoice_final_end and invoice_to_rate_again."""
-    noted = Invoice.objects.filter(rerated_version__lt=0).order_by().values_list("customer", flat=True).distinct()
+    alone = left_alone(Kind.RERATE, now or timezone.now())
+    noted = Invoice.objects.filter(rerated_version__lt=0).exclude(customer__in=alone)
+    noted_customers = noted.order_by().values_list("customer", flat=True).distinct()
     finals = Invoice.objects.filter(customer=OuterRef("customer_id"), status=Invoice.Status.FINAL)
     changed = UsageVersion.objects.filter(Exists(finals.filter(period_end__gt=OuterRef("oldest_at"))))
-    return sorted({*noted[:limit], *changed.values_list("customer", flat=True)[:limit]})[:limit]
+    changed = changed.exclude(customer__in=alone)
+    return sorted({*noted_customers[:limit], *changed.values_list("customer", flat=True)[:limit]})[:limit]
 
 
 def lacks_approval() -> Q:
@@ -82,6 +89,7 @@ def uncovered_assignments(now: datetime, limit: int) -> list[Assignment]:
         .filter(Q(ends_on=None) | Q(ends_on__gt=F("starts_on")))
         .filter(~Exists(invoices.filter(period_end__gt=now)))
         .filter(Q(ends_on=None) | ~Exists(invoices.filter(period_end__gte=OuterRef("over_at"))))
+        .exclude(pk__in=left_alone(Kind.OPEN, now))
     )
     return list(uncovered.select_related("customer").order_by("id")[:limit])
 

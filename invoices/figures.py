@@ -17,7 +17,7 @@ _failures = Counter(
     ["work"],
     registry=registry,
 )
-WORK = ("onboard", "rerate", "open_invoices", "close", "recalculate", "expire_grants", "follow_rule", "other")
+WORK = ("onboard", "rerate", "open_invoices", "close", "recalculate", "expire_grants", "follow_rule", "tell", "other")
 FAILURES = {work: _failures.labels(work) for work in WORK}
 
 

@@ -168,15 +168,19 @@ def _send_next(backend: BaseEmailBackend, now: datetime, alone: bool) -> bool | 
     if mail is None:
         return None
     mail.attempts += 1
-    goes_on = True
+    goes_on, made = True, False
     try:
-        _message(mail, backend, now).send()
+        # A fault of the database while it is made is this mail's alone.
+        with transaction.atomic():
+            message = _message(mail, backend, now)
+        made = True
+        message.send()
     except Exception as error:
         mail.error = f"{type(error).__name__}: {error}".replace("\0", "")[:300]
         mail.next_try_at = None if _is_final(error) else _next_try(mail, now)
         mail.status = Status.WAITING if mail.next_try_at else Status.FAILED
         logger.warning("mail %s was not sent: %s", mail.pk, error)
-        goes_on = isinstance(error, SMTPRecipientsRefused | SMTPResponseException | Over)
+        goes_on = not made or isinstance(error, SMTPRecipientsRefused | SMTPResponseException | Over)
     else:
         mail.status, mail.sent_at, mail.next_try_at, mail.error = Status.SENT, now, None, ""
     MAILS[OUTCOME_OF[mail.status]].inc()

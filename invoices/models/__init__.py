@@ -3,6 +3,7 @@
 from invoices.models.backtests import Backtest, BacktestRow
 from invoices.models.brand import BrandImage, BrandVersion
 from invoices.models.documents import Correction, Invoice, InvoiceEvent, InvoiceLine, NumberSeries
+from invoices.models.failing import FailingWork
 from invoices.models.outgoing import (
     Mail,
     MailSetting,
@@ -33,6 +34,7 @@ __all__ = [
     "CreditNoteLine",
     "CreditRule",
     "Export",
+    "FailingWork",
     "Invoice",
     "InvoiceEvent",
     "InvoiceLine",

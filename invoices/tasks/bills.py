@@ -1,20 +1,21 @@
 """Celery's way in: each task asks the rows what is to be done and calls one service for each."""
 
-import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import TypeVar
 
 from celery import shared_task
 from django.utils import timezone
 
-from invoices import due, services
-from invoices.figures import failed
+from invoices import due, failing, services
+from invoices.failing import Kind
 from invoices.wake import taken_up
+from meters.models import Customer
 from pricing.assignments import onboard, pending_customers
+from pricing.models import Assignment
 
-logger = logging.getLogger(__name__)
-Thing = TypeVar("Thing")
+Thing = TypeVar("Thing", int, Customer, Assignment)
 
 # One run does at most this much of each kind; the next tick goes on.
 BATCH = 1000
@@ -29,54 +30,64 @@ OPENING_SECONDS = 8
 def sweep() -> None:
     """Takes in new customers and brings stale invoices up to date. Sent by a hint, and by the beat regardless."""
     taken_up()
-    _each(onboard, pending_customers(BATCH))
-    _each(services.rerate, due.late_customers(BATCH))
-    bring_up_to_date(due.stale_invoices(BATCH))
+    now = timezone.now()
+    left_alone = set(failing.left_alone(Kind.ONBOARD, now))
+    pending = pending_customers(BATCH + len(left_alone))
+    each(Kind.ONBOARD, onboard, [one for one in pending if one.pk not in left_alone])
+    each(Kind.RERATE, services.rerate, due.late_customers(BATCH, now=now))
+    bring_up_to_date(due.stale_invoices(BATCH, now=now))
 
 
 @shared_task
 def close_periods() -> None:
     """Opens the invoices of periods that have begun, and takes those of ended periods on."""
     now = timezone.now()
-    _each(services.open_invoices, due.uncovered_assignments(now, BATCH), seconds=OPENING_SECONDS)
-    _each(services.close, due.due_invoices(now, BATCH))
+    failing.forget_settled(now)
+    each(Kind.OPEN, services.open_invoices, due.uncovered_assignments(now, BATCH), seconds=OPENING_SECONDS)
+    each(Kind.CLOSE, services.close, due.due_invoices(now, BATCH))
 
 
 def bring_up_to_date(invoices: Sequence[int]) -> None:
     """Computes stale invoices anew, chunk by chunk. What another worker is at it leaves to that one, and looks after it
     at the end."""
-    left = [one for chunk in _chunks(invoices) for one in _recalculate(chunk, wait=False)]
+    known = failing.known(Kind.RECALCULATE) if invoices else set()
+    left = [one for chunk in _chunks(invoices) for one in _recalculate(chunk, known, wait=False)]
     for chunk in _chunks(left):
-        _recalculate(chunk, wait=True)
+        _recalculate(chunk, known, wait=True)
 
 
 def _chunks(invoices: Sequence[int]) -> list[Sequence[int]]:
     return [invoices[first : first + CHUNK] for first in range(0, len(invoices), CHUNK)]
 
 
-def _recalculate(invoices: Sequence[int], *, wait: bool) -> list[int]:
+def _recalculate(invoices: Sequence[int], known: Collection[int], *, wait: bool) -> list[int]:
     """Computes a chunk anew, and answers what it left to others; of one that fails it computes each half for itself, so
     that a bad invoice holds up none but itself."""
     try:
-        return services.recalculate_stale(invoices, wait=wait)
-    except Exception:
+        left = services.recalculate_stale(invoices, wait=wait)
+    except Exception as error:
+        if failing.is_of_the_database(error):
+            raise
         if len(invoices) == 1:
-            logger.exception("recalculation failed for invoice %s", invoices[0])
-            failed("recalculate")
+            failing.note(Kind.RECALCULATE, invoices[0], error, now=timezone.now())
             return []
         middle = len(invoices) // 2
-        return [*_recalculate(invoices[:middle], wait=wait), *_recalculate(invoices[middle:], wait=wait)]
+        halves = invoices[:middle], invoices[middle:]
+        return [one for half in halves for one in _recalculate(half, known, wait=wait)]
+    if well := set(known).intersection(invoices).difference(left):
+        failing.forget(Kind.RECALCULATE, well)
+    return left
 
 
-def _each(service: Callable[[Thing], object], things: Iterable[Thing], *, seconds: int | None = None) -> None:
-    """Calls the service for each, until so many seconds are over; one that fails is logged, and holds up none of the
+def each(
+    kind: Kind, service: Callable[[Thing], object], things: Collection[Thing], *, seconds: int | None = None
+) -> None:
+    """Calls the service for each, until so many seconds are over; one that fails is noted, and holds up none of the
     others."""
     started = time.monotonic()
+    known = failing.known(kind) if things else set()
     for thing in things:
-        try:
-            service(thing)
-        except Exception:
-            logger.exception("%s failed for %s", service.__name__, getattr(thing, "pk", thing))
-            failed(service.__name__)
+        object_id = thing if isinstance(thing, int) else thing.pk
+        failing.attempt(kind, object_id, partial(service, thing), known=known, now=timezone.now())
         if seconds is not None and time.monotonic() - started >= seconds:
             return

@@ -5,9 +5,11 @@ free again with its connection. What it had sent by then goes out once more, und
 repeats by.
 """
 
+import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.core.exceptions import ValidationError
@@ -22,6 +24,8 @@ from invoices.webhooks.payloads import body_of
 from invoices.webhooks.sending import TOTAL_SECONDS, Answer, post
 from invoices.webhooks.signing import signed_headers
 from meters.statements import execute
+
+logger = logging.getLogger(__name__)
 
 Status = WebhookDelivery.Status
 
@@ -56,33 +60,59 @@ def send_due(*, now: datetime | None = None, most: int = MOST, alone: bool = Fal
     if not claimed:
         return 0
     deliveries = list(WebhookDelivery.objects.filter(pk__in=claimed).select_related("endpoint", "event").order_by("pk"))
-    bodies = [body_of(delivery.event) for delivery in deliveries]
-    answers = _post_all(deliveries, bodies, now)
+    messages = [_message(delivery, now) for delivery in deliveries]
+    made = [one for one in messages if isinstance(one, Message)]
+    answers = iter(_post_all(made))
     paused: set[int] = set()
-    for delivery, body, answer in zip(deliveries, bodies, answers, strict=True):
-        _note(delivery, body, answer, now)
+    for delivery, message in zip(deliveries, messages, strict=True):
+        if isinstance(message, Answer):
+            # A fault of ours, which says nothing of the endpoint.
+            _note(delivery, "", message, now)
+            continue
+        answer = next(answers)
+        _note(delivery, message.body, answer, now)
         if answer.status is None or answer.status in BUSY:
             paused.add(delivery.endpoint_id)
     _leave_alone(paused, now)
     return len(deliveries)
 
 
-def _post_all(deliveries: Sequence[WebhookDelivery], bodies: Sequence[str], now: datetime) -> list[Answer]:
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is posted."""
+
+    endpoint: WebhookEndpoint
+    headers: Mapping[str, str]
+    body: str
+
+
+def _message(delivery: WebhookDelivery, now: datetime) -> Message | Answer:
+    """The message of a delivery; what it could not be made for holds up no other, and is tried again like what nobody
+    answered."""
+    try:
+        body = body_of(delivery.event)
+        signed = signed_headers(delivery.event.message_id, now, body, keys_of(delivery.endpoint, now))
+    except Exception as error:
+        logger.exception("delivery %s cannot be made", delivery.pk)
+        return Answer(None, error=f"It could not be made. {type(error).__name__}: {error}".replace("\0", ""))
+    headers = {"content-type": "application/json", "user-agent": "Tollmeter-Webhooks/1", **signed}
+    return Message(delivery.endpoint, headers, body)
+
+
+def _post_all(messages: Sequence[Message]) -> list[Answer]:
     """All at the same time, each in a thread that knows nothing of the database."""
-    pool = ThreadPoolExecutor(max_workers=len(deliveries), thread_name_prefix="webhook")
+    if not messages:
+        return []
+    pool = ThreadPoolExecutor(max_workers=len(messages), thread_name_prefix="webhook")
     sent = [
         pool.submit(
             post,
-            delivery.endpoint.url,
-            headers={
-                "content-type": "application/json",
-                "user-agent": "Tollmeter-Webhooks/1",
-                **signed_headers(delivery.event.message_id, now, body, keys_of(delivery.endpoint, now)),
-            },
-            body=body,
-            allow_private=delivery.endpoint.allow_private,
+            message.endpoint.url,
+            headers=message.headers,
+            body=message.body,
+            allow_private=message.endpoint.allow_private,
         )
-        for delivery, body in zip(deliveries, bodies, strict=True)
+        for message in messages
     ]
     wait(sent, timeout=PATIENCE_SECONDS)
     pool.shutdown(wait=False, cancel_futures=True)

@@ -1,11 +1,13 @@
 """From the outbox to deliveries: one for each endpoint that wants an event, in the order of the events' ids."""
 
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
+from invoices.failing import Kind, attempt, known, left_alone
 from invoices.models import OutboxEvent, WebhookDelivery, WebhookEndpoint
 from invoices.outbox import LONGEST_WAIT
 from invoices.webhooks.delivery_sql import SPREADING
@@ -29,20 +31,29 @@ def spread(*, now: datetime | None = None, most: int = MOST) -> int:
     if execute(SPREADING, {}) == [(False,)]:
         return 0
     is_due = Q(not_before=None) | Q(not_before__lte=now) | Q(not_before__gt=now + LONGEST_WAIT)
-    due = OutboxEvent.objects.filter(is_due, spread_at=None)
+    due = OutboxEvent.objects.filter(is_due, spread_at=None).exclude(pk__in=left_alone(Kind.TELL, now))
     # What is held is a throttled one that a bill under work relies on: it waits for the next time.
     events = list(due.order_by("id").select_for_update(skip_locked=True)[:most])
     endpoints = list(WebhookEndpoint.objects.filter(enabled=True)) if events else []
-    deliveries = []
+    failed = known(Kind.TELL) if events else set()
+    told: list[OutboxEvent] = []
+    deliveries: list[WebhookDelivery] = []
     for event in events:
-        if event.type == OutboxEvent.Type.INVOICE_UPDATED:
-            event.data = data_now(event) or event.data
-            event.created_at = max(event.created_at, now)
+        if not attempt(Kind.TELL, event.pk, partial(_say_what_is_so, event, now), known=failed, now=now):
+            continue
         event.spread_at = now
+        told.append(event)
         deliveries += [_delivery(event, endpoint, now) for endpoint in endpoints if _wants(endpoint, event)]
-    OutboxEvent.objects.bulk_update(events, ["data", "created_at", "spread_at"])
+    OutboxEvent.objects.bulk_update(told, ["data", "created_at", "spread_at"])
     WebhookDelivery.objects.bulk_create(deliveries)
     return len(events)
+
+
+def _say_what_is_so(event: OutboxEvent, now: datetime) -> None:
+    if event.type == OutboxEvent.Type.INVOICE_UPDATED:
+        with transaction.atomic():
+            event.data = data_now(event) or event.data
+        event.created_at = max(event.created_at, now)
 
 
 def _wants(endpoint: WebhookEndpoint, event: OutboxEvent) -> bool:

@@ -1,5 +1,7 @@
 """The worker's side: one bad thing holds up no other, and a hint is only a hint."""
 
+from datetime import timedelta
+
 import pytest
 import redis
 from django.conf import settings
@@ -28,8 +30,11 @@ def test_one_that_fails_holds_up_no_other(bad: int, caplog: pytest.LogCaptureFix
     pricing_of.forget()
     bills.sweep()
     assert [live_invoice(customer).total for customer in customers] == [0 if n == bad else 5 for n in range(5)]
-    assert f"recalculation failed for invoice {live_invoice(customers[bad]).pk}" in caplog.text
-    assert due.stale_invoices(10) == [live_invoice(customers[bad]).pk]
+    failed = live_invoice(customers[bad]).pk
+    assert f"recalculate {failed} failed" in caplog.text
+    # It is left alone for a moment, and then due again.
+    assert due.stale_invoices(10) == []
+    assert due.stale_invoices(10, now=timezone.now() + timedelta(minutes=1)) == [failed]
 
 
 @pytest.mark.django_db
