@@ -94,6 +94,8 @@ THINGS = (
     Thing("Audits of the books", "invoices.auditrun invoices.auditfinding", f"{VIEW} {ADD}", f"{VIEW} {ADD}", "", VIEW),
     Thing("Exports of a month", "invoices.export", f"{VIEW} {ADD}", f"{VIEW} {ADD}", "", VIEW),
     Thing("Mails", "invoices.mail", f"{VIEW} {CHANGE}", f"{VIEW} {CHANGE}", f"{VIEW} {CHANGE}", VIEW),
+    # "Change" has it tried again.
+    Thing("Work that fails", "invoices.failingwork", f"{VIEW} {CHANGE}", f"{VIEW} {CHANGE}", VIEW, VIEW),
     Thing("Which mails are sent", "invoices.mailsetting", f"{VIEW} {CHANGE}", VIEW, VIEW, VIEW),
     Thing(
         "Billing policy, the seller", "invoices.billingpolicy invoices.planpolicy", f"{VIEW} {CHANGE}", VIEW, "", VIEW
