@@ -28,9 +28,10 @@ from config.servers import ServerFailed, port_is_free
 from config.services import BASE_DIR, Services, data_dir
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# The pretend vendor's app listens so far behind the web server, or a little further: the next port is what a second
-# installation takes.
+# The programs of the demo beside Tollmeter listen so far behind the web server, or a little further: the next port is
+# what a second installation takes.
 BEHIND, NEAR = 100, 20
+BESIDE = ("VENDOR_PORT", "EXAMPLE_API_PORT")
 
 
 class Failed(Exception):
@@ -56,20 +57,31 @@ def check_port(port: int) -> None:
         raise Failed(f"Port {port} is taken (or may not be used). Choose another one:  PORT={other} make run")
 
 
-def vendor_port(port: int) -> int:
-    """Where the pretend vendor's app listens: VENDOR_PORT, or what is free BEHIND `port`. A page that nobody asked for
-    keeps nobody from starting."""
-    if os.environ.get("VENDOR_PORT"):
-        wanted = wanted_port("VENDOR_PORT")
-        if wanted == port:
-            raise Failed(f"PORT and VENDOR_PORT are both {port}: the vendor's app needs a port of its own.")
+def ports_beside(port: int) -> dict[str, int]:
+    """Where the demo's other programs listen: the pretend vendor's app, and AwesomeIntegrationApi."""
+    taken = {"PORT": port}
+    # First those that somebody chose.
+    for name in sorted(BESIDE, key=lambda name: not os.environ.get(name)):
+        taken[name] = port_beside(name, taken)
+    return taken
+
+
+def port_beside(name: str, taken: dict[str, int]) -> int:
+    """What the variable of this name says, or what is free BEHIND the web server. A program that nobody asked for keeps
+    nobody from starting."""
+    if os.environ.get(name):
+        wanted = wanted_port(name)
+        for other, number in taken.items():
+            if wanted == number:
+                raise Failed(f"{other} and {name} are both {wanted}: each needs a port of its own.")
         if not port_is_free(wanted):
-            raise Failed(f"Port {wanted}, of VENDOR_PORT, is taken (or may not be used). Choose another one.")
+            raise Failed(f"Port {wanted}, of {name}, is taken (or may not be used). Choose another one.")
         return wanted
+    port = taken["PORT"]
     first = port + BEHIND if port + BEHIND + NEAR < 65536 else port - BEHIND - NEAR
-    free = next((one for one in range(first, first + NEAR) if port_is_free(one)), None)
+    free = next((one for one in range(first, first + NEAR) if one not in taken.values() and port_is_free(one)), None)
     if free is None:
-        raise Failed(f"No port from {first} to {first + NEAR - 1} is free. Choose one:  VENDOR_PORT=... make run")
+        raise Failed(f"No port from {first} to {first + NEAR - 1} is free. Choose one:  {name}=... make run")
     return free
 
 
@@ -186,23 +198,22 @@ def answers(url: str) -> bool:
         return False
 
 
-def process_environment(port: int, vendor: int) -> dict[str, str]:
+def process_environment(ports: dict[str, int]) -> dict[str, str]:
     programs = str(Path(sys.executable).parent)
     return os.environ | {
         "PATH": programs + os.pathsep + os.environ.get("PATH", ""),
-        "PORT": str(port),
-        "VENDOR_PORT": str(vendor),
+        **{name: str(port) for name, port in ports.items()},
         "PYTHONUNBUFFERED": "1",
         # In a container one is root; the worker need not say so at each start.
         "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore:You're running the worker:Warning"),
     }
 
 
-def prepare(services: Services, port: int, vendor: int) -> tuple[dict[str, str], str]:
+def prepare(services: Services, ports: dict[str, int]) -> tuple[dict[str, str], str]:
     """Everything before the processes start: returns their environment, and the demo's sign-ins to print."""
     # `manage.py` in another terminal is told as well.
     os.environ["DEMO"] = "1"
-    environment = process_environment(port, vendor) | services.start()
+    environment = process_environment(ports) | services.start()
     return environment, manage(environment, "demo").rstrip()
 
 
@@ -252,9 +263,9 @@ def run() -> int:
         say("Starting Tollmeter")
         services.claim()
         check_port(port)
-        vendor = vendor_port(port)
+        ports = ports_beside(port)
         say(f"  Data in {services.folder}")
-        environment, sign_ins = prepare(services, port, vendor)
+        environment, sign_ins = prepare(services, ports)
         url = f"http://localhost:{port}"
         summary = f"Tollmeter runs at {url}/\n\n{sign_ins}\n\nCtrl-C stops everything."
         failed = supervise(services, environment, summary)

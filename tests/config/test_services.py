@@ -357,17 +357,29 @@ def test_the_supervisor_names_a_taken_port_before_it_starts_anything(
     assert not (folder / "postgres").exists()
 
 
-def test_the_vendors_app_takes_a_port_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("VENDOR_PORT", raising=False)
+@pytest.fixture
+def no_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in run.BESIDE:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_programs_of_the_demo_take_ports_of_their_own(no_ports: None, monkeypatch: pytest.MonkeyPatch) -> None:
     port = servers.free_port()
-    first = run.vendor_port(port)
-    assert first != port
+    ports = run.ports_beside(port)
+    assert ports.keys() == {"PORT", *run.BESIDE}
+    assert len(set(ports.values())) == 3
+    first = ports["VENDOR_PORT"]
     assert servers.port_is_free(first)
     # Not the next one, which a second copy would take; and another one where somebody else has it.
     assert abs(first - port) >= run.BEHIND
     with socket.create_server(("127.0.0.1", first)):
-        assert run.vendor_port(port) not in (first, port)
-    assert 0 < run.vendor_port(65535) < 65535
+        assert first not in run.ports_beside(port).values()
+    assert all(0 < number <= 65535 for number in run.ports_beside(65535).values())
+    # Nobody takes what somebody chose for another one.
+    monkeypatch.setenv("EXAMPLE_API_PORT", str(first))
+    chosen = run.ports_beside(port)
+    assert chosen["EXAMPLE_API_PORT"] == first
+    assert chosen["VENDOR_PORT"] not in (first, port)
 
 
 @pytest.mark.parametrize(
@@ -375,27 +387,31 @@ def test_the_vendors_app_takes_a_port_of_its_own(monkeypatch: pytest.MonkeyPatch
     [
         ("eighty", "VENDOR_PORT must be a number from 1 to 65535, not 'eighty'."),
         ("0", "VENDOR_PORT must be a number"),
-        ("8000", "PORT and VENDOR_PORT are both 8000"),
+        ("8000", "PORT and VENDOR_PORT are both 8000: each needs a port of its own."),
         (None, "of VENDOR_PORT, is taken"),
     ],
 )
 def test_a_wrong_or_taken_port_of_the_vendors_app_is_said_in_words(
-    wanted: str | None, words: str, monkeypatch: pytest.MonkeyPatch
+    wanted: str | None, words: str, no_ports: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv("VENDOR_PORT", wanted or str(taken.getsockname()[1]))
         with pytest.raises(run.Failed, match=words):
-            run.vendor_port(8000)
+            run.ports_beside(8000)
 
 
-def test_make_run_starts_the_vendors_app_where_it_says() -> None:
+def test_make_run_starts_the_programs_of_the_demo_where_it_says() -> None:
     commands = dict(line.split(": ", 1) for line in (BASE_DIR / "Procfile").read_text().splitlines())
-    environment = run.process_environment(8000, 8100)
-    command = commands["vendor"]
-    for name in ("PORT", "VENDOR_PORT"):
-        command = command.replace(f'"${name}"', environment[name]).replace(f"${name}", environment[name])
-    assert "--port 8100 --tollmeter " in command
-    assert "http://localhost:8000" in command
+    ports = {"PORT": 8000, "VENDOR_PORT": 8100, "EXAMPLE_API_PORT": 8101}
+    environment = run.process_environment(ports)
+    for name in ports:
+        for program, command in commands.items():
+            commands[program] = command.replace(f'"${name}"', environment[name]).replace(f"${name}", environment[name])
+    assert "--port 8100 --tollmeter " in commands["vendor"]
+    assert "http://localhost:8000" in commands["vendor"]
+    assert 'TOLLMETER_URL="http://127.0.0.1:8000"' in commands["api"]
+    assert "--port 8101 " in commands["api"]
+    assert '--url "http://127.0.0.1:8101"' in commands["traffic"]
 
 
 def test_servers_of_ones_own_are_used_instead(serve: Serve, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

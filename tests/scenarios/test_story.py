@@ -1,6 +1,5 @@
 """The story over real HTTP with a running worker: from the meter to the bill."""
 
-import io
 import statistics
 import time
 from collections.abc import Iterator
@@ -9,7 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-from django.core.management import call_command
 from django.db import connection
 
 from invoices import services
@@ -163,20 +161,6 @@ def test_a_killed_database_loses_no_answered_event(client: httpx.Client) -> None
     stored = Event.objects.exclude(sent_id="down-0").count()
     assert stored == answered
     wait_for(lambda: (calls_and_total(client) or ("", ""))[0] == str(Event.objects.count()), 60)
-
-
-def test_the_simulated_api_is_metered(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_meter()
-    _, key = create_api_key(name="AwesomeIntegrationApi", scopes=["ingest"])
-    monkeypatch.setenv("TOLLMETER_API_KEY", key)
-    out = io.StringIO()
-    call_command("simulate_usage", url=live.url, rate=200.0, customers=["acme", "globex"], jobs=25, stdout=out)
-    assert out.getvalue().strip() == "25 jobs metered, 0 not delivered."
-    assert Event.objects.count() == 25
-    assert set(Event.objects.values_list("customer__key", flat=True)) <= {"acme", "globex"}
-    assert all(
-        {"source", "target"} <= event.dimensions.keys() for event in Event.objects.select_related("dimension_set")
-    )
 
 
 def _meter() -> Any:

@@ -43,7 +43,7 @@ class Command(BaseCommand):
         self.stderr.write(f"  {name}  ({time.monotonic() - began:.1f} s)")
 
     def _key(self) -> str:
-        """The demo's own API key, kept in the data folder for the simulated API and the curl line."""
+        """The demo's own API key, kept in the data folder for AwesomeIntegrationApi and the curl line."""
         path = Path(os.environ["TOLLMETER_DATA"]) / KEY_FILE
         if not path.exists() or keys.find(path.read_text().strip()) is None:
             _, text = keys.create_api_key(name="Demo", scopes=["ingest", "read", "write"])
@@ -57,6 +57,15 @@ class Command(BaseCommand):
             return ""
         return f"  A pretend app of a vendor, with pieces of the portal in it  http://127.0.0.1:{port}/\n\n"
 
+    def _example_api(self) -> str:
+        if not (port := os.environ.get("EXAMPLE_API_PORT")):
+            return ""
+        job = '{"source": "crm", "target": "shop", "records": [{"name": "Ada"}, {"name": "Grace"}]}'
+        return (
+            "  Or call AwesomeIntegrationApi as Acme Retail; it is metered by the Python SDK:\n"
+            f"    curl http://127.0.0.1:{port}/v1/jobs -H 'Authorization: Bearer awesome-acme' -d '{job}'\n\n"
+        )
+
     def _sign_ins(self, address: str, key: str) -> str:
         people = "\n".join(f"    {customer.person:<26}{customer.name}" for customer in demo.CUSTOMERS)
         event = '{"customer": "acme", "meter": "ApiCalls", "value": 1000}'
@@ -66,5 +75,6 @@ class Command(BaseCommand):
             f"  Password of all of them:  {demo.PASSWORD}\n\n"
             f"{self._vendor_app()}"
             f"  Send an event, and watch the bill of Acme Retail follow:\n"
-            f"    curl {address}/v1/events -H 'X-API-KEY: {key}' -d '{event}'"
+            f"    curl {address}/v1/events -H 'X-API-KEY: {key}' -d '{event}'\n\n"
+            f"{self._example_api()}"
         )
