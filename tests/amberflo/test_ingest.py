@@ -14,12 +14,15 @@ import pytest
 from django.utils import timezone
 from metering.exceptions import ApiError
 from metering.ingest import IngestApiClient, create_ingest_client, create_ingest_payload
+from metering.session import IngestSession
 from rest_framework.test import APIClient
 
 from meters.models import Event, EventKey, RejectedEvent
 from tests.amberflo.conftest import millis
 from tests.factories import make_customer, make_meter
 from tests.meters.rollups import assert_rollups_equal_events
+from tests.scenarios.live import wait_for
+from tests.sdk.proxy import Proxy
 
 Their = Callable[..., APIClient]
 INGEST = "/amberflo/ingest/"
@@ -84,6 +87,33 @@ def test_every_way_to_send(key: str) -> None:
     assert values.pop("") == Decimal("0.2")
     assert values == {f"t-{number}": number for number in range(45)}
     assert EventKey.objects.count() == 49
+    assert_rollups_equal_events()
+
+
+def soon(*_: Any, **__: Any) -> Iterator[float | None]:
+    yield None
+    while True:
+        yield 0.05
+
+
+def test_each_record_counts_once_whatever_the_network_does(
+    key: str, live_server: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    make_meter()
+    now, sent = millis(), 0
+    with Proxy(live_server.thread.port) as proxy:
+        monkeypatch.setattr(IngestSession, "root_url", f"{proxy.url}/amberflo")
+        with threads(key, batch_size=5, retries=200, backoff_delay=soon) as (threaded, failures):
+            for mode in ("error", "cut answer", "refuse", "cut request"):
+                proxy.mode = mode
+                for _ in range(15):
+                    threaded.meter("ApiCalls", 1, now, "acme", unique_id=f"r-{sent}")
+                    sent += 1
+                wait_for(lambda mode=mode: proxy.seen[mode] >= 3, 10)
+            proxy.mode = "pass"
+    assert failures == []
+    assert sorted(Event.objects.values_list("sent_id", flat=True)) == sorted(f"r-{number}" for number in range(sent))
     assert_rollups_equal_events()
 
 
