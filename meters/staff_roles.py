@@ -126,7 +126,7 @@ THINGS = (
     # And with it the page of `manage.py doctor`.
     Thing("Health", "meters.heartbeat", VIEW, VIEW, VIEW, VIEW),
     # Of what somebody may not see it does not tell them either.
-    Thing("Audit log", "meters.auditrow", VIEW, VIEW, "", VIEW),
+    Thing("Audit log", "meters.auditrow meters.audithead", VIEW, VIEW, "", VIEW),
     Thing(
         "Wrong passwords",
         "axes.accessattempt axes.accessattemptexpiration axes.accessfailurelog axes.accesslog",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db import transaction
 
 from invoices import due, services
@@ -31,6 +31,8 @@ from meters.events import record_events
 from meters.metering import save_meter
 from meters.models import Customer, Meter
 from meters.periods import local_midnight
+from meters.staff_groups import sync_groups
+from meters.staff_roles import StaffRole
 from portal.models import Membership
 from portal.policy import set_portal_policy
 from portal.roles import Role
@@ -43,7 +45,9 @@ from pricing.taxes import save_tax_rate, set_billing_profile
 
 MONTHS = 3
 PASSWORD = "tollmeter"  # noqa: S105 (of a demo that listens on this machine alone, and printed at its start)
+# An owner, and one of each other role.
 STAFF = "staff"
+OTHER_STAFF = (("finance", StaffRole.FINANCE), ("support", StaffRole.SUPPORT), ("reader", StaffRole.READ_ONLY))
 SEATS = "seats"
 PART_PAID = Decimal(100)
 # What Acme Retail wants to spend a month.
@@ -328,6 +332,10 @@ def make_payments(now: datetime) -> None:
 
 def make_people() -> None:
     User.objects.create_superuser(STAFF, "staff@awesomeintegration.example", PASSWORD)
+    sync_groups()
+    for name, staff_role in OTHER_STAFF:
+        colleague = User.objects.create_user(name, f"{name}@awesomeintegration.example", PASSWORD, is_staff=True)
+        colleague.groups.add(Group.objects.get(name=staff_role))
     for demo in CUSTOMERS:
         make_member(demo.person, demo.key, Role.OWNER)
     for address, role in COLLEAGUES:

@@ -87,6 +87,7 @@ class StaffViewAdmin(ReadOnly, ModelAdmin[StaffView]):
         ]
 
     def look_at_customer(self, request: HttpRequest, pk: int) -> HttpResponse:
+        require(may_look(request.user))
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         customer = get_object_or_404(Customer, pk=pk)
@@ -94,6 +95,7 @@ class StaffViewAdmin(ReadOnly, ModelAdmin[StaffView]):
         return redirect("portal:overview")
 
     def look_at_invoice(self, request: HttpRequest, pk: int) -> HttpResponse:
+        require(may_look(request.user))
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         invoice = get_object_or_404(Invoice.objects.select_related("customer"), pk=pk)
@@ -104,7 +106,6 @@ class StaffViewAdmin(ReadOnly, ModelAdmin[StaffView]):
 
 
 def _start(request: HttpRequest, customer: Customer, came_from: str) -> None:
-    require(isinstance(request.user, User) and may_look(request.user))
     assert isinstance(request.user, User)
     now = timezone.now()
     if earlier := look_of(request):
