@@ -26,7 +26,7 @@ from typing import Any
 from uuid import uuid4
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from tollmeter import Tollmeter
+from tollmeter import Tollmeter, TollmeterError, Unreachable
 from tollmeter.wsgi import TollmeterWSGI
 
 SYSTEMS = ("crm", "shop", "erp", "warehouse", "mailing", "ledger")
@@ -163,6 +163,12 @@ def clock(file: Path | None) -> datetime:
     return now + timedelta(seconds=int(file.read_text()))
 
 
+def tell(error: TollmeterError) -> None:
+    # A server that starts or restarts is nothing to report.
+    if not isinstance(error, Unreachable) or (error.retry_in or 0) > 5:
+        print(error, file=sys.stderr, flush=True)
+
+
 class Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
@@ -181,7 +187,7 @@ def main() -> None:
     asked = parser.parse_args()
     keys = {f"awesome-{customer}": customer for customer in asked.customers.split(",")}
     # At the end, what the spool has is in no hurry.
-    tollmeter = Tollmeter(spool=asked.spool, close_timeout=1 if asked.spool else 5)
+    tollmeter = Tollmeter(spool=asked.spool, retry_wait_max=10, close_timeout=1 if asked.spool else 5, on_error=tell)
     server = Server(("127.0.0.1", asked.port), Handler)
     server.set_app(metered(Api(keys, lambda: clock(asked.clock)), tollmeter))
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
