@@ -2,14 +2,16 @@
 a JSON object of them, and all others are dimensions. Pure."""
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import IO, Any
 
 import msgspec
 
-from meters.decoding import MAX_DIMENSION_TEXT, NUMBER, EventIn, Rejection, convert_rows, escape
+from meters.decoding import MAX_DIMENSION_TEXT, NUMBER, Rejection, convert_rows, escape
 from meters.importing.batches import MAX_EVENT, Batch, Place, Unreadable, finish
 
 MEMBERS = ("id", "customer", "meter", "value", "time", "dimensions")
@@ -18,6 +20,8 @@ DELIMITERS = (",", ";", "\t")
 WITH_ZONE = re.compile(r".*([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 NO_NUMBER = Rejection("invalid", "/value", "A number, or a text that is written as JSON writes numbers.")
 TOO_LONG = f"A text of at most {MAX_DIMENSION_TEXT} characters."
+NO_DIMENSIONS = "A JSON object of texts."
+PIECE = 1024 * 1024
 _dimensions = msgspec.json.Decoder(dict[str, str])
 
 
@@ -38,16 +42,12 @@ class CsvRows:
     def __init__(self, file: IO[bytes], columns: Columns, name: str, offset: int = 0) -> None:
         self._file = file
         self._name, self._utc, self._same = name, columns.utc, dict(columns.same)
-        self._offset = offset
-        self._line = self._number = 0
-        # What is wrong with the text of the row that is being read.
-        self._fault = ""
         first = self._file.readline(MAX_EVENT)
-        self._offset += len(first)
-        self._line += 1
-        text = self._text(first)
-        if self._fault:
-            raise Unreadable(self._fault)
+        self.header = Place(0, 1, offset + len(first))
+        try:
+            text = first.decode()
+        except UnicodeDecodeError as error:
+            raise Unreadable(f"Line 1 is not UTF-8: byte 0x{first[error.start]:02x}.") from error
         self._delimiter = columns.delimiter or max(DELIMITERS, key=text.count)
         try:
             (cells,) = csv.reader([text], delimiter=self._delimiter, strict=True)
@@ -60,7 +60,10 @@ class CsvRows:
             (place, column) for place, column in enumerate(self._columns) if column and column not in left_out
         ]
         self._places = {member: self._columns.index(column) for member, column in self._members.items()}
-        self.header = Place(0, self._line, self._offset)
+        self._piece = io.StringIO()
+        # Where the piece that is being read begins and ends, and whether it has what is no UTF-8.
+        self._begins = self._ends = 0
+        self._doubtful = False
 
     def column_of(self, pointer: str) -> str:
         member, _, inner = pointer.removeprefix("/").partition("/")
@@ -70,46 +73,57 @@ class CsvRows:
         return self._members.get(member, "")
 
     def batches(self, start: Place, size: int) -> Iterator[Batch]:
-        if start.row:
+        start = start if start.row else self.header
+        if start is not self.header:
             self._file.seek(start.offset)
-            self._line, self._offset, self._number = start.line, start.offset, start.row
-        rows = self._rows()
-        while True:
-            batch = Batch(Place())
-            texts: list[dict[str, Any]] = []
-            refused: dict[int, Rejection] = {}
-            cells_of: list[list[str]] = []
-            for line, cells, fault in rows:
-                batch.rows.append(self._number)
-                batch.lines.append(line)
-                read = fault or self._read(cells)
-                if isinstance(read, Rejection):
-                    refused[len(texts)] = read
-                    read = {}
-                texts.append(read)
-                cells_of.append(cells)
-                if len(texts) == size:
-                    break
-            if not texts:
-                return
-            yield self._made(batch, texts, refused, cells_of)
+        self._ends = start.offset
+        reader = csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
+        number, begins, ended = start.row, start.line + 1, False
+        while not ended:
+            batch, rows, refused = Batch(Place()), list[list[str]](), dict[int, Rejection]()
+            ended = True
+            try:
+                for cells in reader:
+                    number += 1
+                    if cells:
+                        batch.rows.append(number)
+                        batch.lines.append(begins)
+                        rows.append(cells)
+                        if self._doubtful and (fault := self._no_text(cells)):
+                            refused[len(rows) - 1] = fault
+                    begins = start.line + reader.line_num + 1
+                    if len(rows) == size:
+                        ended = False
+                        break
+            except csv.Error as error:
+                if start.line + reader.line_num > begins:
+                    raise Unreadable(f"Line {begins:,}: a quotation mark opens a cell that does not end.") from error
+                number, ended = number + 1, False
+                batch.rows.append(number)
+                batch.lines.append(begins)
+                rows.append([])
+                refused[len(rows) - 1] = Rejection("malformed", "", f"Line {begins:,} is not valid CSV: {error}.")
+                begins += 1
+            if rows:
+                batch.end = Place(number, begins - 1, self._offset())
+                yield self._made(batch, rows, refused)
 
-    def _made(
-        self,
-        batch: Batch,
-        texts: Sequence[dict[str, Any]],
-        refused: Mapping[int, Rejection],
-        cells: Sequence[Sequence[str]],
-    ) -> Batch:
-        batch.end = Place(self._number, self._line, self._offset)
-        events: list[EventIn | Rejection]
-        if refused:
-            events = list(convert_rows([text for index, text in enumerate(texts) if index not in refused]))
-            for index in sorted(refused):
-                events.insert(index, refused[index])
-        else:
-            events = list(convert_rows(texts))
-        return finish(batch, events, cells, self._name)
+    def _made(self, batch: Batch, rows: Sequence[list[str]], refused: dict[int, Rejection]) -> Batch:
+        texts: list[dict[str, Any]] = []
+        for index, cells in enumerate(rows):
+            if index not in refused:
+                read = self._read(cells)
+                if isinstance(read, Rejection):
+                    refused[index] = read
+                else:
+                    texts.append(read)
+        events = list(convert_rows(texts))
+        for index in sorted(refused):
+            events.insert(index, refused[index])
+        for index, event in enumerate(events):
+            if isinstance(event, Rejection) and event.pointer == "/dimensions":
+                events[index] = self._too_long(event, rows[index])
+        return finish(batch, events, rows, self._name)
 
     def _read(self, cells: list[str]) -> dict[str, Any] | Rejection:
         if len(cells) != len(self._columns):
@@ -119,21 +133,18 @@ class CsvRows:
         for member, place in self._places.items():
             if cell := cells[place]:
                 row[member] = cell
-        if "value" in row and not NUMBER.fullmatch(row["value"]):
+        value = row.get("value", "1")
+        # Most are short and whole.
+        if not (value.isascii() and value.isdigit()) and not NUMBER.fullmatch(value):
             return self._refused(NO_NUMBER, row)
         if self._utc and "time" in row and not WITH_ZONE.fullmatch(row["time"]):
             row["time"] += "Z"
-        dimensions: dict[str, str] = {}
+        dimensions = {column: cells[place] for place, column in self._dimensions if cells[place]}
         if "dimensions" in row:
             try:
-                dimensions = _dimensions.decode(row["dimensions"])
+                dimensions |= _dimensions.decode(row["dimensions"])
             except (msgspec.DecodeError, RecursionError):
-                return self._refused(Rejection("invalid", "/dimensions", "A JSON object of texts."), row)
-        for place, column in self._dimensions:
-            if text := cells[place]:
-                if len(text) > MAX_DIMENSION_TEXT:
-                    return self._refused(Rejection("invalid", f"/dimensions/{escape(column)}", TOO_LONG), row)
-                dimensions[column] = text
+                return self._refused(Rejection("invalid", "/dimensions", NO_DIMENSIONS), row)
         if dimensions:
             row["dimensions"] = dimensions
         return row
@@ -142,41 +153,41 @@ class CsvRows:
         sent = msgspec.json.encode(row)[:1000].decode(errors="replace")
         return Rejection(rejection.code, rejection.pointer, rejection.detail, row.get("id", "")[:200], sent)
 
-    def _rows(self) -> Iterator[tuple[int, list[str], Rejection | None]]:
-        """The line that a row begins at, its cells, and what makes it none."""
-        reader = csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
-        while True:
-            begins, self._fault = self._line + 1, ""
+    def _too_long(self, rejection: Rejection, cells: Sequence[str]) -> Rejection:
+        """The same, pointing at the column."""
+        for place, column in self._dimensions:
+            if len(cells[place]) > MAX_DIMENSION_TEXT:
+                return replace(rejection, pointer=f"/dimensions/{escape(column)}", detail=TOO_LONG)
+        return rejection
+
+    def _no_text(self, cells: list[str]) -> Rejection | None:
+        for column, cell in zip_longest(self._columns, cells, fillvalue=""):
             try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                if self._line > begins:
-                    raise Unreadable(f"Line {begins:,}: a quotation mark opens a cell that does not end.") from error
-                self._number += 1
-                yield begins, [], Rejection("malformed", "", f"Line {begins:,} is not valid CSV: {error}.")
-                continue
-            if cells is None:
-                return
-            self._number += 1
-            if self._fault:
-                yield begins, cells, Rejection("malformed", "", self._fault)
-            elif cells:
-                yield begins, cells, None
+                cell.encode()
+            except UnicodeEncodeError as error:
+                byte = ord(cell[error.start]) - 0xDC00
+                for index in range(len(cells)):
+                    cells[index] = cells[index].encode(errors="replace").decode()
+                return Rejection("malformed", "", f"Byte 0x{byte:02x} in the column {column} is not UTF-8.")
+        return None
 
     def _lines(self) -> Iterator[str]:
-        while line := self._file.readline(MAX_EVENT):
-            self._offset += len(line)
-            self._line += 1
-            yield self._text(line)
+        """The lines from `_ends` on, read in pieces of whole lines."""
+        while piece := self._file.read(PIECE):
+            piece += self._file.readline(MAX_EVENT)
+            self._begins, self._ends = self._ends, self._ends + len(piece)
+            self._doubtful = False
+            try:
+                text = piece.decode()
+            except UnicodeDecodeError:
+                text, self._doubtful = piece.decode(errors="surrogateescape"), True
+            self._piece = io.StringIO(text, newline="\n")
+            yield from self._piece
 
-    def _text(self, line: bytes) -> str:
-        try:
-            return line.decode()
-        except UnicodeDecodeError as error:
-            self._fault = (
-                f"Line {self._line:,} is not UTF-8: byte 0x{line[error.start]:02x} at its character {error.start + 1}."
-            )
-            return line.decode(errors="replace")
+    def _offset(self) -> int:
+        """How far the lines are read."""
+        read = self._piece.getvalue()[: self._piece.tell()]
+        return self._begins + len(read.encode(errors="surrogateescape"))
 
     def _members_of(self, columns: Columns) -> dict[str, str]:
         twice = {column for column in self._columns if column and self._columns.count(column) > 1}

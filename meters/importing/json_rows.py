@@ -12,9 +12,11 @@ from meters.importing.batches import MAX_EVENT, Batch, Place, Unreadable, finish
 
 CHUNK = 1024 * 1024
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_FLAT = rb'\{(?:[^{}\[\]"]++|' + _STRING + rb")*+\}"
+_PLAIN = rb'[^{}\[\]"]*+'
+_FLAT = rb"\{" + _PLAIN + rb"(?:" + _STRING + _PLAIN + rb")*+\}"
 # An object whose members hold objects at most, as an event's are, and what follows it.
-_ELEMENT = re.compile(rb'\s*+(\{(?:[^{}\[\]"]++|' + _STRING + rb"|" + _FLAT + rb")*+\})\s*+([,\]])", re.DOTALL)
+_OBJECT = rb"\{" + _PLAIN + rb"(?:(?:" + _STRING + rb"|" + _FLAT + rb")" + _PLAIN + rb")*+\}"
+_ELEMENT = re.compile(rb"\s*+(" + _OBJECT + rb")\s*+([,\]])", re.DOTALL)
 # A quotation mark alone begins a text that goes on behind what was read.
 _TOKEN = re.compile(_STRING + rb'|["\[\]{},]', re.DOTALL)
 _EVENTS = re.compile(rb"\s*+:\s*+\[")
@@ -80,6 +82,9 @@ class JsonArray:
             batch = Batch(Place())
             texts: list[bytes] = []
             while len(texts) < size and not ended:
+                ended = self._take(texts, batch, size)
+                if ended or len(texts) == size:
+                    break
                 element, ended = self._element()
                 if element is None:
                     break
@@ -109,6 +114,28 @@ class JsonArray:
         if start is None:
             raise Unreadable("The file is no JSON array of events, and no object that has one as its member events.")
         self._pass_to(start.end())
+
+    def _take(self, texts: list[bytes], batch: Batch, size: int) -> bool:
+        """The elements that are whole in what is read and look like events. Whether the array ends behind them."""
+        buffer, at, line, row = self._buffer, self._at, self._line + 1, self._row
+        several_lines, is_end = buffer.find(b"\n", at) >= 0, False
+        match, rows, lines = _ELEMENT.match, batch.rows, batch.lines
+        while len(texts) < size and not is_end and (found := match(buffer, at)):
+            row += 1
+            if several_lines:
+                start = found.start(1)
+                line += buffer.count(b"\n", at, start)
+                lines.append(line)
+                line += buffer.count(b"\n", start, found.end())
+            else:
+                lines.append(line)
+            rows.append(row)
+            texts.append(found[1])
+            at = found.end()
+            is_end = found[2] == b"]"
+        self._row = row
+        self._pass_to(at)
+        return is_end
 
     def _element(self) -> tuple[bytes | None, bool]:
         """The next element, and whether the array ends behind it. None: it ended before."""

@@ -25,6 +25,7 @@ def main() -> None:
         dataset,
         fresh,
         hot,
+        imports,
         ingest,
         month,
         pages,
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000, help="that are there beforehand")
     parser.add_argument(
         "--only",
-        choices=["ingest", "hot", "reads", "pages", "charges", "backtest", "fresh", "month", "sdk"],
+        choices=["ingest", "hot", "reads", "pages", "charges", "backtest", "fresh", "month", "sdk", "imports"],
         help="one part",
     )
     parser.add_argument("--invoices", type=int, default=1000, help="of the customer whose pages are opened")
@@ -64,6 +65,10 @@ def main() -> None:
                 web, key, ingest.WORKLOADS, options.rounds, options.seconds, say
             )
             result.memory = web.memory()
+    if options.only in (None, "imports"):
+        _, key = create_api_key(name="bench", scopes=["ingest"])
+        with servers.web_server() as web:
+            result.imports = imports.measure(web, key, options.rounds, options.seconds, say)
     if options.only in (None, "hot"):
         result.hot = hot.measure()
     if options.only in (None, "reads"):

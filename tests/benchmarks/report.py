@@ -12,6 +12,8 @@ from django.db import connection
 from tests.benchmarks.backtest import Measured as Backtested
 from tests.benchmarks.charges import Charges
 from tests.benchmarks.fresh import Measured as Fresh
+from tests.benchmarks.imports import BAR, FORMS
+from tests.benchmarks.imports import Measured as Imported
 from tests.benchmarks.ingest import Measured, Workload
 from tests.benchmarks.month import Measured as Month
 from tests.benchmarks.pages import PageTime
@@ -47,6 +49,7 @@ class Report:
     month: Month | None = None
     fresh: Fresh | None = None
     sdk: list[Overhead] = field(default_factory=list)
+    imports: list[Imported] = field(default_factory=list)
 
     def text(self) -> str:
         lines = [f"## {self.events / 1e6:,.1f} million events, {datetime.now(UTC):%Y-%m-%d}", "", machine(), ""]
@@ -72,6 +75,18 @@ class Report:
                 )
             held = ", ".join(f"{size / 2**20:,.0f}" for size in self.memory)
             lines += ["", f"Memory of the web server's processes afterwards: {held} MiB each."]
+        if self.imports:
+            lines += [
+                "",
+                "| events out of files | form | events/s | over HTTP, batches of 10,000 | ratio | bar |",
+                "|---|---|--:|--:|--:|--:|",
+            ]
+            for each in self.imports:
+                for form in FORMS:
+                    lines.append(
+                        f"| {each.name} | {form} | {statistics.median(each.files[form]):,.0f}"
+                        f" | {statistics.median(each.http):,.0f} | {each.ratio(form):.2f} | {BAR:.2f} |"
+                    )
         if self.hot:
             sent, accepted, deadlocks, took = self.hot
             lines += [

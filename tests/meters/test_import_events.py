@@ -135,7 +135,7 @@ def test_dimensions_may_be_a_column_of_json(meter: Meter, put: Any) -> None:
         ("", (), "The file is empty."),
         ("﻿".encode("utf-16"), (), "the file is UTF-16"),
         ("id,customer\n".encode("utf-16-be"), (), "the file is UTF-16"),
-        ("id,kunde,größe\n".encode("latin-1"), (), "Line 1 is not UTF-8: byte 0xf6 at its character 12."),
+        ("id,kunde,größe\n".encode("latin-1"), (), "Line 1 is not UTF-8: byte 0xf6."),
         (
             "id,account,meter,time\n",
             (),
@@ -179,7 +179,7 @@ BAD = [
     (f"x,acme,Nothing,{T},5,eu", "column meter: There is no meter 'Nothing'.", "unknown_meter", "/meter"),
     (f"x,acme,ApiCalls,{T},5", "The row has 5 cells; the first line names 6 columns.", "malformed", ""),
     (f'x,acme,ApiCalls,{T},5,"e"u', "Line 3 is not valid CSV", "malformed", ""),
-    (f"x,acme,ApiCalls,{T},5,\udce9", "Line 3 is not UTF-8: byte 0xe9 at its character", "malformed", ""),
+    (f"x,acme,ApiCalls,{T},5,\udce9", "Byte 0xe9 in the column region is not UTF-8.", "malformed", ""),
     (
         f"x,acme,ApiCalls,{T},5,{'e' * 501}",
         "column region: A text of at most 500 characters.",
