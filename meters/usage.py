@@ -347,6 +347,7 @@ class _Reading:
             tuple(named) if self.filters else None,
             len(segments.whole) == 1 and not any(_is_inside(bound, segments.whole[0]) for bound in segments.bounds),
             self.raw,
+            any(meter.aggregation == Meter.Aggregation.LATEST for meter in meters),
         )
         return shape, parameters
 

@@ -19,7 +19,8 @@ class Shape:
     whole units are one span, which then is no join that would keep the read of all customers on one core; `edges`:
     there are raw events to read at ragged bounds; `filters`: for each filter that usage is kept apart by, how many
     dimensions it names (None: it is not, and groups have no text for it); `uncut`: no bound lies within the whole
-    units; `raw`: values that hold from before are read from events as well.
+    units; `raw`: values that hold from before are read from events as well; `latest`: a meter asks for the latest
+    value, which parts of many customers cannot be put together from where they are on several machines.
     """
 
     scope: str
@@ -32,10 +33,11 @@ class Shape:
     filters: tuple[int, ...] | None = None
     uncut: bool = False
     raw: bool = False
+    latest: bool = False
 
     @property
     def by_customer(self) -> bool:
-        return self.apart or any(self.group_by)
+        return self.apart or any(self.group_by) or (self.latest and self.scope != "one")
 
     @property
     def by_set(self) -> bool:
@@ -53,23 +55,26 @@ def usage(shape: Shape) -> str:
     """
     raw = f"""
     UNION ALL
-    SELECT {_grain(shape, "e")}, {_segment("e.occurred_at")},
-           count(*), sum(e.value), min(e.value), max(e.value), {_latest("e.occurred_at", "e.sequence", "e.value")}
+    SELECT {_grain(shape, "e")}, {_segment("e.occurred_at")} AS segment,
+           count(*) AS count, sum(e.value) AS sum, min(e.value) AS min, max(e.value) AS max,
+           {_latest(shape, "e.occurred_at", "e.sequence", "e.value")} AS last
     {_events(shape, "edge")}
     GROUP BY 1, 2, 3, 4"""
     # Of one segment all buckets have its number. Said so, the planner knows that groups are few, and uses all cores.
     unit = "%(whole_first)s::timestamptz" if shape.uncut else "b.hour"
     return f"""
-WITH part (customer_id, meter_id, dimension_set_id, segment, count, sum, min, max, last) AS (
-    SELECT {_grain(shape, "b")}, {_segment(unit)},
-           sum(b.count), sum(b.sum), min(b.min), max(b.max), {_latest("b.last_at", "b.last_sequence", "b.last")}
+WITH part AS {"MATERIALIZED " if shape.latest else ""}(
+    SELECT {_grain(shape, "b")}, {_segment(unit)} AS segment,
+           sum(b.count) AS count, sum(b.sum) AS sum, min(b.min) AS min, max(b.max) AS max,
+           {_latest(shape, "b.last_at", "b.last_sequence", "b.last")} AS last
     FROM meters_usagebucket AS b {_in_whole_spans(shape, "b.hour", "{}")}
     WHERE {_scope(shape, "b")} AND b.meter_id = ANY(%(meters)s::int[])
       AND b.hour >= %(whole_first)s::timestamptz AND b.hour < %(whole_end)s::timestamptz
     GROUP BY 1, 2, 3, 4{raw if shape.edges else ""}
 )
 SELECT {_customer(shape, "part")}, pair.w, part.meter_id, {_group(shape)} AS grp,
-       sum(part.count)::bigint, sum(part.sum), min(part.min), max(part.max), (max(part.last))[3],
+       sum(part.count)::bigint, sum(part.sum), min(part.min), max(part.max),
+       {"(max(part.last))[3]" if shape.latest else "NULL::numeric"},
        NULL::bigint, NULL::timestamptz
 FROM part JOIN {_PAIRS} ON pair.segment = part.segment {_names(shape, "part")}
 {_where(shape, "part")}
@@ -87,11 +92,11 @@ def distinct(shape: Shape) -> str:
     """
     raw = f"""
     UNION ALL
-    SELECT {_grain(shape, "e")}, {_segment("e.occurred_at")}, e.distinct_value
+    SELECT {_grain(shape, "e")}, {_segment("e.occurred_at")} AS segment, e.distinct_value AS value
     {_events(shape, "edge")} AND e.distinct_value IS NOT NULL"""
     return f"""
-WITH seen (customer_id, meter_id, dimension_set_id, segment, value) AS (
-    SELECT {_grain(shape, "d")}, {_segment("(d.day::timestamp AT TIME ZONE 'UTC')")}, d.value
+WITH seen AS (
+    SELECT {_grain(shape, "d")}, {_segment("(d.day::timestamp AT TIME ZONE 'UTC')")} AS segment, d.value
     FROM meters_usagedistinct AS d {_in_whole_spans(shape, "d.day", _DAY)}
     WHERE {_scope(shape, "d")} AND d.meter_id = ANY(%(meters)s::int[])
       AND d.day >= {_DAY.format("%(whole_first)s::timestamptz")}
@@ -115,8 +120,8 @@ def percentiles(shape: Shape) -> str:
     does not have. Reads raw events by meters_event_customer_time.
     """
     return f"""
-WITH chosen (customer_id, w, meter_id, grp, value) AS (
-    SELECT {_customer(shape, "e")}, pair.w, e.meter_id, {_group(shape)}, e.value
+WITH chosen AS (
+    SELECT {_customer(shape, "e")} AS customer_id, pair.w, e.meter_id, {_group(shape)} AS grp, e.value
     {_events(shape, "run", f"JOIN {_PAIRS} ON pair.segment = {_segment('e.occurred_at')} {_names(shape, 'e')}")}
       {_where(shape, "e", word="AND")}
 ),
@@ -231,16 +236,18 @@ def _segment(instant: str) -> str:
     return f"width_bucket({instant}, %(bounds)s::timestamptz[])"
 
 
-def _latest(at: str, sequence: str, value: str) -> str:
+def _latest(shape: Shape, at: str, sequence: str, value: str) -> str:
     """The latest value as the greatest of (time, arrival, value), for the meters that ask for it."""
+    if not shape.latest:
+        return "NULL::numeric[]"
     ordered = f"ARRAY[extract(epoch FROM {at}), {sequence}, {value}]"
     return f"max(CASE WHEN meter_id = ANY(%(latest)s::int[]) THEN {ordered} END)"
 
 
 def _grain(shape: Shape, table: str) -> str:
     """Customer, meter and dimension set; what nothing asks for is left out, so that fewer rows are summed further."""
-    customer = f"{table}.customer_id" if shape.by_customer else "NULL::int"
-    dimension_set = f"{table}.dimension_set_id" if shape.by_set else "NULL::int"
+    customer = f"{table}.customer_id" if shape.by_customer else "NULL::int AS customer_id"
+    dimension_set = f"{table}.dimension_set_id" if shape.by_set else "NULL::int AS dimension_set_id"
     return f"{customer}, {table}.meter_id, {dimension_set}"
 
 
