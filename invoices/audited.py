@@ -54,6 +54,7 @@ NOT_WATCHED = {
     "invoices_export": _WORK,
     "invoices_auditrun": _WORK,
     "invoices_auditfinding": _WORK,
+    "invoices_failingwork": "work that fails again and again, with its last error",
     "invoices_outboxevent": _GOES_OUT,
     "invoices_webhookdelivery": _GOES_OUT,
     "invoices_webhookattempt": _GOES_OUT,

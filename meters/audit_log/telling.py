@@ -29,10 +29,12 @@ else:
 
 class TellingCursor(Base):
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
-        actor = current()
-        if actor is None or not isinstance(query, str) or not _writes(query):
+        if not isinstance(query, str) or not _writes(query):
             return super().execute(query, params, **options)
-        told = f"SELECT set_config('{SETTING}', {sql.quote(actor.told(), self.connection)}, true); "
+        actor = current()
+        # Nobody is told, too: somebody may have written before in the same transaction.
+        who = sql.quote(actor.told(), self.connection) if actor else "''"
+        told = f"SELECT set_config('{SETTING}', {who}, true); "
         super().execute((told if params is None else told.replace("%", "%%")) + query, params, **options)
         # Past the answer to what was told.
         self.nextset()

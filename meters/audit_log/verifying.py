@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -44,7 +45,9 @@ def verify(
     *, now: datetime, expected: tuple[Head, ...] = (), note_progress: Callable[[int, int], None] = lambda *_: None
 ) -> Verified:
     """Recomputes the whole chain, in one snapshot of the database. `expected`: heads that were noted elsewhere."""
-    seal(wait=True)
+    # Without a head nothing can be sealed, which is told below.
+    with suppress(LookupError):
+        seal(wait=True)
     with snapshot():
         result = _look(Head(0, START), now, {one.position: one.hash for one in expected}, note_progress)
     _note(result)
