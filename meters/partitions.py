@@ -45,7 +45,10 @@ def ensure_span(first: datetime, last: datetime) -> None:
         existing = _there()
         for month in missing:
             name = _name(month)
-            if name not in existing:
+            if name in existing:
+                continue
+            cursor.execute(sql.IS_TABLE, {"name": name})
+            if cursor.fetchone() == (False,):
                 bounds = {"start": f"'{month} 00:00+00'", "end": f"'{next_month(month)} 00:00+00'"}
                 cursor.execute(sql.CREATE_PARTITION.format(name=name, **bounds))
     transaction.on_commit(lambda: _known.update(missing))

@@ -58,7 +58,13 @@ PARTITIONS_LOCK = """
 SELECT pg_advisory_xact_lock(hashtext('meters_event partitions'))
 """
 
-# A month's partition; its name and bounds are made of the month alone (meters/partitions.py), never of input.
+# Whether there is such a table, be it attached or not.
+IS_TABLE = "SELECT to_regclass(%(name)s) IS NOT NULL"
+
+# A month's partition; its name and bounds are made of the month alone (meters/partitions.py), never of input. Made by
+# itself and attached, as nobody waits for that: CREATE TABLE ... PARTITION OF waits until nobody uses the events, a
+# backup for instance, and whoever comes to use them waits behind it.
 CREATE_PARTITION = """
-CREATE TABLE IF NOT EXISTS {name} PARTITION OF meters_event FOR VALUES FROM ({start}) TO ({end})
+CREATE TABLE {name} (LIKE meters_event INCLUDING ALL EXCLUDING IDENTITY);
+ALTER TABLE meters_event ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end})
 """
