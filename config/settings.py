@@ -63,6 +63,8 @@ INGEST_MAX_BYTES = env.number("INGEST_MAX_BYTES", 10 * 1024 * 1024, least=1024)
 INGEST_MAX_EVENTS = env.number("INGEST_MAX_EVENTS", 10000, least=1)
 INGEST_HORIZON_DAYS = env.number("INGEST_HORIZON_DAYS", 400, least=1, most=3660)
 INGEST_CREATES_CUSTOMERS = env.flag("INGEST_CREATES_CUSTOMERS", True)
+# After so many seconds a web server gives up what it has asked the database; 0: never. Workers and commands wait.
+WEB_STATEMENT_SECONDS = env.number("WEB_STATEMENT_SECONDS", 30, most=3600)
 # Requests a second of an API key that has no limit of its own; unset: any number.
 API_RATE_LIMIT = env.number("API_RATE_LIMIT", 0) or None
 # Where clients of others find the APIs that ours stands in for, such as openmeter/; unset: nowhere.

@@ -9,10 +9,12 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
 
+from config.database import limit
 from config.environment import refuse_without_servers
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 refuse_without_servers(settings.SERVER_FAULTS)
+limit(settings.DATABASES["default"], settings.WEB_STATEMENT_SECONDS)
 _django = get_wsgi_application()
 # What is loaded by now stays: the collector need not look through it at every batch of events.
 gc.collect()

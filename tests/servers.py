@@ -70,6 +70,8 @@ def stop() -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
     os.environ["TOLLMETER_TESTS"] = "1"
+    # Of tests that import what a web server does: a busy machine takes its time.
+    os.environ.setdefault("WEB_STATEMENT_SECONDS", "0")
     os.environ["STATICFILES_STORAGE"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
     options = early_config.known_args_namespace
     # Who hands out the tests to workers runs none.
