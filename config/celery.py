@@ -5,11 +5,13 @@ import os
 from celery import Celery, signals
 
 from config import acting_tasks  # noqa: F401  the audit log knows which task it was
+from config.broker import use
 from config.environment import refuse_without_servers
 from config.watching import tasks  # noqa: F401  whoever sends a task or runs one is watched
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+use()
 app = Celery("tollmeter")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
