@@ -3,6 +3,7 @@
 # make check  style, types, import rules, migrations and tests
 # make fix    puts style in order
 # make screenshots  the pictures of the portal in README and docs, from the demo's data (docs/portal.md)
+# make chaos  whether everything is there once, whatever is killed (docs/reliability.md; ARGS="--rounds 20")
 # make bench  how fast ingest and reads are on this machine (docs/benchmarks.md)
 
 UV_VERSION := 0.13.9
@@ -19,7 +20,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 # The tests start processes by the hundred; with modules compiled once each takes a third of the time to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check fix bench screenshots clean
+.PHONY: run test check fix bench chaos screenshots clean
 .DEFAULT_GOAL := run
 
 run: .venv/synced
@@ -44,6 +45,9 @@ fix: .venv/synced
 bench: .venv/synced
 	TOLLMETER_DATA=var/bench $(SERVED) $(PYTHON) -m tests.benchmarks $(ARGS)
 
+chaos: .venv/synced
+	@TOLLMETER_DATA=var/chaos $(PYTHON) -m tests.chaos $(ARGS)
+
 # Always from nothing, so that the same code gives the same pictures.
 screenshots: .venv/synced
 	@rm -rf var/screenshots
@@ -51,7 +55,7 @@ screenshots: .venv/synced
 
 # The demo's data stays: it is in var/demo.
 clean:
-	rm -rf .venv sdk/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache var/test* var/check var/bench var/screenshots
+	rm -rf .venv sdk/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache var/test* var/check var/bench var/chaos var/screenshots
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment whose Python is gone is made anew; one whose lock file changed is brought up to it.
