@@ -47,6 +47,7 @@ PAGE_SIZE, MAX_PAGE_SIZE = 100, 1000
 class EventsView(APIView):
     """`POST events`: CloudEvents, one or an array of them."""
 
+    permissions = {"POST": "meters.add_event"}
     schema = None
     parser_classes = [AnyParser]
     scopes = {"POST": ApiKey.Scope.INGEST.value}
@@ -88,6 +89,7 @@ def _refusal(refused: Sequence[Outcome], sent: int, several: bool) -> Problem:
 class QueryView(APIView):
     """`GET|POST meters/{slug}/query`: usage of a meter, as JSON or CSV."""
 
+    permissions = dict.fromkeys(("GET", "POST"), "meters.view_customer meters.view_meter")
     schema = None
     scopes = {"POST": ApiKey.Scope.READ.value}
     customer_keys = ("GET", "POST")
@@ -147,6 +149,7 @@ def _csv(query: Query, rows: Sequence[Row]) -> HttpResponse:
 class MeterListView(APIView):
     """`GET meters`: all meters, by slug, a page at a time."""
 
+    permissions = {"GET": "meters.view_meter"}
     schema = None
     customer_keys = ("GET",)
     http_method_names = ["get", "head"]
@@ -171,6 +174,7 @@ def _whole(request: Request, name: str, default: int, most: int) -> int:
 class MeterView(APIView):
     """`GET meters/{slug}`."""
 
+    permissions = {"GET": "meters.view_meter"}
     schema = None
     customer_keys = ("GET",)
     http_method_names = ["get", "head"]

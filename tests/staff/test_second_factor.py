@@ -15,9 +15,10 @@ from django.test import Client
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from meters.staff_roles import StaffRole
-from portal.models import BrowserSession, RecoveryCode
+from portal.models import BrowserSession, LinkRequest, RecoveryCode, StaffView
 from portal.staff import second_factor
 from portal.staff.second_factor import new_codes, picture, secret_text, verify
+from tests.factories import make_customer
 from tests.staff.conftest import NOW, PASSWORD, Staff, code_of, device_for, signed_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
@@ -188,6 +189,35 @@ class TestSigningIn:
     def test_whoever_has_one_uses_it_also_where_it_is_optional(self, ada: User, device: TOTPDevice) -> None:
         assert django_settings.STAFF_SECOND_FACTOR == "optional"
         assert not lets_in(signed_in(ada))
+
+    def test_a_link_by_mail_does_not_pass_it_by(self, ada: User, device: TOTPDevice) -> None:
+        LinkRequest.objects.create(
+            kind="sign_in",
+            address=ada.email,
+            created_at=NOW,
+            answered_at=NOW,
+            user=ada,
+            digest=second_factor.digest("token"),
+            expires_at=NOW + timedelta(minutes=15),
+        )
+        client = Client()
+        assert client.post("/sign-in/link/token/").status_code == 302
+        assert client.session["_auth_user_id"] == str(ada.pk)
+        assert client.get("/account/")["Location"].startswith(CODE)
+        assert not lets_in(client)
+
+    def test_looking_at_the_portal_as_a_customer_needs_it(self, ada: User, device: TOTPDevice) -> None:
+        acme, client = make_customer("acme"), signed_in(ada)
+        look = f"/admin/portal/staffview/customers/{acme.pk}/"
+        assert client.post(look)["Location"] == CODE
+        assert not StaffView.objects.exists()
+        give(client, code_of(device))
+        assert client.post(look)["Location"] == "/"
+        # Nor does a look go on in a session that no longer has it.
+        session = client.session
+        del session["otp_device_id"]
+        session.save()
+        assert client.get("/usage/")["Location"].startswith(CODE)
 
     def test_customers_people_are_not_asked(self, required: None, ada: User) -> None:
         person = User.objects.create_user("anna", "anna@acme.example", PASSWORD)
