@@ -7,6 +7,8 @@ from django.conf import settings
 from django.core import checks
 
 KEPT_HERE = ("console", "dummy", "filebased", "locmem")
+# Where nobody listens on the way.
+HERE = ("", "localhost", "127.0.0.1", "::1")
 
 
 @checks.register(checks.Tags.security, deploy=True)
@@ -28,11 +30,11 @@ def choices(app_configs: Any, **options: Any) -> Sequence[checks.CheckMessage]:
                 id="tollmeter.W002",
             )
         )
-    if settings.EMAIL_HOST and not settings.EMAIL_USE_TLS and not settings.EMAIL_USE_SSL:
+    if settings.EMAIL_HOST not in HERE and not settings.EMAIL_USE_TLS and not settings.EMAIL_USE_SSL:
         found.append(
             checks.Warning(
                 "Mails go to the mail server without TLS, links to sign in among them.",
-                hint="Set EMAIL_USE_TLS=true or EMAIL_USE_SSL=true, unless the mail server is on this machine.",
+                hint="Set EMAIL_USE_TLS=true or EMAIL_USE_SSL=true, or send by a mail server on this machine.",
                 id="tollmeter.W003",
             )
         )

@@ -18,7 +18,7 @@ SILENT_SECONDS = 300
 
 LAST_SIGN = """
 SELECT extract(epoch FROM clock_timestamp() - max(seen_at))::float8 FROM meters_heartbeat
-WHERE kind = %(kind)s AND name IN (%(host)s, 'celery@' || %(host)s)
+WHERE kind = %(kind)s AND name = ANY(%(names)s)
 """
 
 
@@ -26,16 +26,17 @@ def web() -> str:
     url = f"http://127.0.0.1:{os.environ.get('PORT') or 8000}/healthz"
     host = urlsplit(os.environ.get("PUBLIC_URL", "")).netloc or "localhost"
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers={"Host": host}), timeout=SECONDS):  # noqa: S310
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"Host": host}), timeout=SECONDS):
             return ""
     except (OSError, ValueError) as error:
         return str(error)
 
 
 def seen(kind: str) -> str:
+    host = os.uname().nodename
     try:
         with psycopg.connect(os.environ.get("DATABASE_URL", ""), connect_timeout=SECONDS) as database:
-            row = database.execute(LAST_SIGN, {"kind": kind, "host": os.uname().nodename}).fetchone()
+            row = database.execute(LAST_SIGN, {"kind": kind, "names": [host, f"celery@{host}"]}).fetchone()
     except psycopg.Error as error:
         return str(error)
     if row is None or row[0] is None:

@@ -279,7 +279,7 @@ def documented() -> set[str]:
 
 
 # Of `make run` and of the tests, which have an installation of their own.
-ELSEWHERE = {"VENDOR_PORT", "TOLLMETER_TEST_DATA", "TOLLMETER_TEST_FSYNC"}
+ELSEWHERE = {"VENDOR_PORT", "EXAMPLE_API_PORT", "TOLLMETER_TEST_DATA", "TOLLMETER_TEST_FSYNC"}
 
 
 def test_the_docs_have_all_variables_that_are_read_and_no_others() -> None:
