@@ -33,6 +33,7 @@ ACCESS = "tollmeter.access"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _word = re.compile(r"[a-z][a-z_-]{0,30}(\.[a-z]{1,5})?|v1").fullmatch
+_task_name = re.compile(r"[a-z_]+(\.[a-z_]+)+").fullmatch
 _converter = re.compile(r"(?<!\?P)<(?:\w+:)?(\w+)>")
 _group = re.compile(r"\(\?P<(\w+)>")
 
@@ -101,6 +102,8 @@ def message(record: LogRecord) -> str:
         return f"a request was refused: {record.name.rpartition('.')[2]}{where}"
     if isinstance(request, HttpRequest):
         return f"{getattr(record, 'status_code', '')} {method(request)} {path(request)}".strip()
+    if record.name.startswith("celery.worker") and "body" in str(record.msg):
+        return _of_a_message(record)
     arguments: Any = record.args
     if isinstance(arguments, dict):
         arguments = {name: _argument(name, value, record) for name, value in arguments.items()}
@@ -112,6 +115,15 @@ def message(record: LogRecord) -> str:
         return one_line(str(record.msg) % arguments if arguments else str(record.msg))
     except (TypeError, ValueError, KeyError):
         return one_line(str(record.msg))
+
+
+def _of_a_message(record: LogRecord) -> str:
+    """Celery quotes a message that it cannot do anything with, whoever sent it."""
+    told = [about(one) for one in record.args or () if isinstance(one, BaseException)]
+    for one in record.args or ():
+        if isinstance(one, dict) and _task_name(str(one.get("task", ""))):
+            told.append(f"task {one['task']}")
+    return f"a message was thrown away: {', '.join(told) or 'it is no task'}"
 
 
 def _argument(name: str, value: object, record: LogRecord) -> object:
