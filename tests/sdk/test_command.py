@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 from django.utils import timezone
 
 from meters.models import Event
@@ -24,6 +25,7 @@ with Tollmeter() as client:
             question()
         except Problem as problem:
             print(problem.status, problem.code, [fault["pointer"] for fault in problem.errors])
+    print(client.portal_session("acme", page="invoices", member="ada").url)
 """
 
 
@@ -71,6 +73,11 @@ def test_send_usage_tail_and_reads(package: Package, server: Server, tmp_path: P
     assert read[1].startswith("open acme USD 5.00 ('5,000 of 5,000 free calls used.'")
     assert read[2] == "400 invalid ['/meter']"
     assert read[3].startswith("400 invalid ['/customer']")
+    # The link opens the portal; one that is nobody's does not.
+    assert [httpx.get(link, follow_redirects=True).status_code == 200 for link in (read[4], f"{read[4]}x")] == [
+        True,
+        False,
+    ]
 
     tail = package.start("tollmeter", "tail", "--follow", "--every", "0.05", **to_reach_it)
     assert tail.stdout is not None

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 from conftest import FakeServer, cut, cut_after_counting, refuse, slow
@@ -40,12 +41,12 @@ def test_meter_returns_before_anything_is_sent(server: FakeServer, client: Make)
 
 
 def test_the_client_is_told_by_the_environment(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOLLMETER_API_KEY", "key of the environment")
+    monkeypatch.setenv("TOLLMETER_API_KEY", "key-of-the-environment")
     monkeypatch.setenv("TOLLMETER_URL", server.url)
     with Tollmeter() as tollmeter:
         tollmeter.meter("acme", "ApiCalls")
     assert len(server.facts) == 1
-    assert server.headers[0]["X-API-KEY"] == "key of the environment"
+    assert server.headers[0]["X-API-KEY"] == "key-of-the-environment"
 
 
 @pytest.mark.parametrize(("key", "url"), [("", "http://localhost"), ("key", ""), ("key", "localhost:8000")])
@@ -56,6 +57,21 @@ def test_a_client_without_a_key_or_an_address_is_refused_at_once(
     monkeypatch.delenv("TOLLMETER_URL", raising=False)
     with pytest.raises(ValueError, match="Give a"):
         Tollmeter(key, url)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"api_key": "key\n"}, "api_key"),
+        ({"api_key": "schl\u00fcssel"}, "api_key"),
+        ({"base_url": "billing.example"}, "base_url"),
+        ({"when_full": "wait"}, "when_full"),
+        *(({name: 0}, name) for name in ("queue_size", "batch_size", "batch_bytes", "retry_wait", "timeout")),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_at_once(options: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        Tollmeter(**{"api_key": "key", "base_url": "http://127.0.0.1:9", **options})
 
 
 def test_batches_by_size_in_order_and_packed(server: FakeServer, client: Make) -> None:

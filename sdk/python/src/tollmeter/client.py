@@ -50,6 +50,17 @@ class Tollmeter:
     ) -> None:
         if when_full not in ("block", "drop_oldest", "raise"):
             raise ValueError('when_full is "block", "drop_oldest" or "raise".')
+        above_zero = {
+            "queue_size": 1 if queue_size is None else queue_size,
+            "batch_size": batch_size,
+            "batch_bytes": batch_bytes,
+            "retry_wait": retry_wait,
+            "retry_wait_max": retry_wait_max,
+            "timeout": timeout,
+        }
+        for name, number in above_zero.items():
+            if not number > 0:
+                raise ValueError(f"{name} is a number above zero.")
         self.server = Server(api_key, base_url, timeout)
         self.close_timeout = close_timeout
         batches: dict[str, Any] = {

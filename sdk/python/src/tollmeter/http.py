@@ -20,6 +20,8 @@ class Server:
         self.timeout = timeout
         if not self.api_key:
             raise ValueError("Give an api_key, or set TOLLMETER_API_KEY.")
+        if not all("!" <= character <= "~" for character in self.api_key):
+            raise ValueError("The api_key has characters that no API key has, such as a line's end.")
         if not self.base_url.startswith(("http://", "https://")):
             raise ValueError("Give a base_url such as https://billing.example, or set TOLLMETER_URL.")
 

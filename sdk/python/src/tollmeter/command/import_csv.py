@@ -45,10 +45,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", type=pair, action="append", default=[], metavar="MEMBER=TEXT", help="for all rows")
     parser.add_argument("--ignore", action="append", default=[], metavar="COLUMN", help="no dimension")
     parser.add_argument("--utc", action="store_true", help="times without a zone are in UTC")
-    parser.add_argument("--delimiter", default=",")
+    parser.add_argument("--delimiter", type=delimiter, default=",", help="one character, or \\t")
     parser.add_argument("--name", help="that ids are made of, in place of the file's")
     parser.add_argument("--restart", action="store_true", help="from the first row on, whatever was done before")
     parser.add_argument("--dry-run", action="store_true", help="show the first three facts and send nothing")
+
+
+def delimiter(text: str) -> str:
+    found = "\t" if text == "\\t" else text
+    if len(found) != 1 or found in '\r\n"':
+        raise argparse.ArgumentTypeError("one character, or \\t")
+    return found
 
 
 def run(options: argparse.Namespace) -> int:
@@ -70,7 +77,7 @@ class Rows:
         self._name = options.name or options.file.name
         self._set = dict(options.set)
         self.number = self.offset = 0
-        header = next(csv.reader(self._lines(), delimiter=self._delimiter), None)
+        header = next(self._cells(), None)
         if header is None:
             raise ValueError(f"{options.file} is empty.")
         # Some programs begin a file with a mark of its encoding.
@@ -105,8 +112,14 @@ class Rows:
             self.offset += len(line)
             yield line.decode("utf-8")
 
+    def _cells(self) -> Iterator[list[str]]:
+        try:
+            yield from csv.reader(self._lines(), delimiter=self._delimiter)
+        except csv.Error as error:
+            raise ValueError(f"Row {self.number + 1} cannot be read: {error}") from error
+
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
-        for cells in csv.reader(self._lines(), delimiter=self._delimiter):
+        for cells in self._cells():
             self.number += 1
             if cells:
                 yield self._fact(cells)
