@@ -10,7 +10,6 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 
 from meters.admin.base import ModelAdmin, ReadOnly, instant, require
-from meters.audit_log.actors import LABELS
 from meters.audit_log.reading import AuditPage, AuditQuery, page, tables_seen
 from meters.audit_log.words import entries_of, thing_words
 from meters.models import AuditHead, AuditRow
@@ -24,10 +23,7 @@ class AuditSearch(forms.Form):
 
     table = forms.ChoiceField(required=False, label="Kind of object")
     object = forms.CharField(required=False, max_length=LONGEST_ID, label="Its id")
-    who = forms.CharField(required=False, max_length=LONGEST_ID, label="Who", help_text="The whole name.")
-    kind = forms.ChoiceField(
-        required=False, label="As", choices=[("", "All"), *((kind.value, label) for kind, label in LABELS.items())]
-    )
+    who = forms.CharField(required=False, max_length=LONGEST_ID, label="Who, by name")
     start = forms.DateTimeField(
         required=False, label="From (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
     )
@@ -54,7 +50,6 @@ class AuditSearch(forms.Form):
                 table=data["table"],
                 object_id=data["object"],
                 who=data["who"],
-                kind=data["kind"],
                 request_id=data["request"],
                 start=data["start"] and data["start"].replace(tzinfo=UTC),
                 end=data["end"] and data["end"].replace(tzinfo=UTC),

@@ -24,7 +24,6 @@ class AuditQuery:
     table: str = ""
     object_id: str = ""
     who: str = ""
-    kind: str = ""
     request_id: str = ""
     start: datetime | None = None
     end: datetime | None = None
@@ -99,7 +98,7 @@ def page(query: AuditQuery, *, seen: Collection[str], limit: int, cursor: str | 
 
 
 def rows_of(query: AuditQuery, *, seen: Collection[str]) -> QuerySet[AuditRow]:
-    """Each filter has an index in the order of time, or is of one object."""
+    """Of each filter there is an index in the order of time, or it is of one object."""
     rows = AuditRow.objects.all()
     if query.table:
         rows = rows.filter(table_name=query.table)
@@ -109,7 +108,6 @@ def rows_of(query: AuditQuery, *, seen: Collection[str]) -> QuerySet[AuditRow]:
     exact: dict[str, Any] = {
         "object_id": query.object_id,
         "who_name": query.who,
-        "who_kind": query.kind,
         "request_id": query.request_id,
         "at__gte": query.start,
         "at__lt": query.end,

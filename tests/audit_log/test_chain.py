@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, ProgrammingError, connection, transaction
 from django.utils import timezone
 
 from meters import tasks
@@ -293,3 +293,23 @@ class TestAtTheSameTime:
         late.refresh_from_db()
         assert late.position == early.position + 1
         assert findings() == []
+
+
+def test_a_web_server_that_does_not_own_the_log_writes_it_and_cannot_let_it_go(empty_log: None) -> None:
+    """As docs/security.md advises."""
+    run("CREATE ROLE tollmeter_web")
+    run("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO tollmeter_web")
+    make_customer("acme")
+    run("SET LOCAL ROLE tollmeter_web")
+    Customer.objects.update(name="New")
+    assert seal() == 2
+    assert findings() == []
+    for statement in (
+        "ALTER TABLE meters_auditrow DISABLE TRIGGER USER",
+        "ALTER TABLE meters_customer DISABLE TRIGGER USER",
+        "DELETE FROM meters_auditrow",
+        "TRUNCATE meters_auditrow",
+        "CREATE OR REPLACE FUNCTION meters_audit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+    ):
+        with pytest.raises(ProgrammingError), transaction.atomic():
+            run(statement)

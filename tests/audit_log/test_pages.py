@@ -121,7 +121,6 @@ class TestList:
             ({"table": "pricing_rate"}, {"pricing_rate"}),
             ({"who": "bea"}, {"pricing_plan", "pricing_rate"}),
             ({"who": "be"}, set()),
-            ({"kind": "database"}, {"auth_user"}),
             ({"request": "of-bea", "table": "pricing_plan"}, {"pricing_plan"}),
             ({"request": "of-other"}, set()),
             ({"start": "2000-01-01T00:00", "who": "bea"}, {"pricing_plan", "pricing_rate"}),
