@@ -9,7 +9,7 @@ WORKDIR /opt/tollmeter
 # First what seldom changes. No demo, no tests: neither embedded servers nor a supervisor.
 COPY pyproject.toml uv.lock ./
 COPY sdk/python/pyproject.toml sdk/python/
-RUN uv sync --frozen --no-default-groups
+RUN uv sync --frozen --no-default-groups --system-certs
 COPY manage.py ./
 COPY config config
 COPY meters meters
