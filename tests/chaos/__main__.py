@@ -89,6 +89,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=30, help="of chaos in each round")
+    parser.add_argument("--calm", type=float, default=1, help="how much longer than usual it is calm in between")
     parser.add_argument("--minutes", type=float, default=60, help="no round is begun that would not end by then")
     parser.add_argument("--seed", default="", help="to see a round again")
     parser.add_argument("--customers", type=int, default=24)
@@ -206,6 +207,7 @@ def one_round(
         seconds=options.seconds,
         senders=options.senders,
         in_turn=options.webs == options.workers,
+        calm=options.calm,
     )
 
 

@@ -222,11 +222,6 @@ def webhooks_arrived(outside: Outside, figures: Figures) -> list[str]:
         breaches.append(f"{len(strange)} webhooks arrived for what did not happen: {some(strange)}")
     if changed := [one for one, bodies in arrived.items() if len(set(bodies)) > 1]:
         breaches.append(f"{len(changed)} webhooks said another thing the second time: {some(changed)}")
-    finals = Counter(
-        data["id"] for data in OutboxEvent.objects.filter(type="invoice.finalized").values_list("data", flat=True)
-    )
-    if twice := [one for one, count in finals.items() if count > 1]:
-        breaches.append(f"invoices became final under two ids: {some(twice)}")
     return breaches
 
 

@@ -17,17 +17,19 @@ from tests.chaos.installation import Installation, Part, children, kill_one, sig
 # Seconds between two disturbances, how long what was killed stays away, and how long something is held still.
 BETWEEN, AWAY, STILL = (0.5, 4.0), (0.0, 2.0), (0.5, 4.0)
 # So much does the clock go forward at a time: a day is over, or its grace time, after a few of them.
-CLOCK_STEP = timedelta(hours=5)
+CLOCK_STEP = timedelta(hours=6)
 
 
 class Disturber(threading.Thread):
     """Does one thing after the other until the time is over; what is held still goes on by then, not all is up."""
 
-    def __init__(self, seed: str, installation: Installation, seconds: float) -> None:
+    def __init__(self, seed: str, installation: Installation, seconds: float, calm: float = 1) -> None:
         super().__init__(name="disturber", daemon=True)
         self.chance = random.Random(seed)
         self.installation = installation
         self.seconds = seconds
+        # A machine that is busy otherwise needs more time to start what was killed.
+        self.calm = calm
         self.away = AWAY
         self.clock_step = CLOCK_STEP
         self.done: Counter[str] = Counter()
@@ -57,7 +59,7 @@ class Disturber(threading.Thread):
                 for name in self.installation.restart_dead():
                     self.done[f"started {kind_of(name)}"] += 1
                 self.installation.put_forward(self.clock_step)
-                time.sleep(self.chance.uniform(*BETWEEN))
+                self.pause()
         except BaseException as error:
             self.error = error
 
@@ -68,6 +70,7 @@ class Disturber(threading.Thread):
         ]:
             self.kill_part(part)
             self.done["in turn"] += 1
+            self.pause()
             self.installation.put_forward(self.clock_step)
 
     def kill_part(self, part: Part) -> None:
@@ -121,6 +124,9 @@ class Disturber(threading.Thread):
     def broker_pids(self) -> list[int]:
         process = self.installation.valkey.process
         return [process.pid] if process else []
+
+    def pause(self) -> None:
+        time.sleep(self.chance.uniform(*BETWEEN) * self.calm)
 
     def stay_away(self) -> None:
         time.sleep(self.chance.uniform(*self.away))

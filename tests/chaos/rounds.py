@@ -41,6 +41,7 @@ def run_round(
     seconds: float,
     senders: int,
     in_turn: bool,
+    calm: float,
 ) -> Result:
     """The round of a seed, on an installation whose parts all run."""
     # The days before today are final when it begins: usage comes late for them.
@@ -51,7 +52,7 @@ def run_round(
         Sender(f"{seed}-{number}", f"{seed}/{number}", scene, installation, memory) for number in range(senders)
     ]
     threads.append(Reader(f"{seed}/reader", scene, installation, memory))
-    disturber = Disturber(f"{seed}/disturber", installation, seconds)
+    disturber = Disturber(f"{seed}/disturber", installation, seconds, calm)
     for thread in threads:
         thread.start()
     if in_turn:
