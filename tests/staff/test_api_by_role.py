@@ -10,6 +10,9 @@ from django.db import transaction
 from django.urls import reverse
 from rest_framework.test import APIClient
 
+from config import amberflo_urls
+from meters.api import openmeter
+from meters.api.amberflo_base import NothingLikeIt
 from meters.api.permissions import needed_permissions
 from meters.keys import create_api_key, rotate
 from meters.models import ApiKey
@@ -241,3 +244,16 @@ def test_the_owners_calls_cost_no_query_more(django_assert_num_queries: Any) -> 
         client.get("/v1/tax-rates")
         with django_assert_num_queries(1):
             assert client.get("/v1/tax-rates").status_code == 200
+
+
+def test_calls_of_other_products_say_what_they_need() -> None:
+    """They are mounted where somebody wants them, so their addresses are not among ours."""
+    views = [one.callback.view_class for one in (*amberflo_urls.urlpatterns, *openmeter.urlpatterns)]
+    unsaid = [
+        (method, view.__name__)
+        for view in views
+        for method in METHODS
+        if view is not NothingLikeIt and needed_permissions(method, view()) is None
+    ]
+    assert not unsaid
+    assert len(views) > 10
