@@ -48,12 +48,13 @@ def metered(
 
             def end(response: Response) -> Response:
                 rule = asked.url_rule
-                fact = usage, asked, asked.method, None if rule is None else rule.rule, response.status_code
-                if response.is_streamed:
+                route = None if rule is None else rule.rule
+                # Known at once of most, whose body is in a list.
+                if type(response.response) is not list and response.is_streamed:
                     # What is used while it is sent counts, too.
-                    response.call_on_close(partial(note, *fact))
+                    response.call_on_close(partial(note, usage, asked, asked.method, route, response.status_code))
                 else:
-                    note(*fact)
+                    note(usage, asked, asked.method, route, response.status_code)
                 return response
 
             # Also where the view fails and Flask, or a handler of errors, answers for it.
