@@ -13,7 +13,7 @@ from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from invoices import branding, pricing_of
-from meters import catalogue, keys, partitions, rate_limit, retention
+from meters import catalogue, keys, partitions, rate_limit
 from meters.keys import create_api_key
 from portal import policy
 from tests.kept import hold_for
@@ -71,20 +71,6 @@ def fresh_brand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _retention(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No month is retired, and every process knows that; tests of retired months take `fresh_retention`."""
-    monkeypatch.setattr(retention, "_before", None)
-    monkeypatch.setattr(retention, "_read_at", float("inf"))
-
-
-@pytest.fixture
-def fresh_retention(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which months are retired is read whenever it is asked for."""
-    monkeypatch.setattr(retention, "_read_at", float("-inf"))
-    monkeypatch.setattr(retention, "LIVE_SECONDS", -1)
-
-
-@pytest.fixture(autouse=True)
 def _policy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Customers are offered keys, and every process knows that; tests of that switch take `fresh_policy`."""
     monkeypatch.setattr(policy, "_known", (1 << 62, True))
@@ -114,11 +100,11 @@ def api(db: None) -> Callable[..., APIClient]:
 def live(transactional_db: None, tmp_path: Path) -> Iterator[Live]:
     """Web server, worker and beat as processes, on the test's own database."""
     redis.Redis.from_url(settings.REDIS_URL).flushall()
-    with Live(database_url(), tmp_path) as running:
+    with Live(_database_url(), tmp_path) as running:
         yield running
 
 
-def database_url() -> str:
+def _database_url() -> str:
     parts = connection.settings_dict
     return "postgresql://{}:{}@{}:{}/{}".format(
         *(quote(str(parts[name]), safe="") for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME"))
