@@ -96,7 +96,7 @@ _ingest = Histogram(
     "tollmeter_ingest_seconds",
     "Seconds from a request with events to its answer, by status class.",
     ["status"],
-    buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    buckets=("0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10"),
     registry=registry,
 )
 CLASSES = ("2xx", "3xx", "4xx", "5xx")

@@ -8,6 +8,8 @@ from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 from psycopg.errors import LockNotAvailable
 
+from meters.concurrently_sql import SET_LOCK_TIMEOUT
+
 # Whoever wants to use a table that a change waits for waits behind it, so it waits for so long and gives way.
 LOCK_SECONDS = 3
 TRIES = 20
@@ -35,7 +37,7 @@ class Command(migrate.Command):
         try:
             for left in reversed(range(options["tries"])):
                 with connection.cursor() as cursor:
-                    cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{options['lock_seconds']:g}s"])
+                    cursor.execute(SET_LOCK_TIMEOUT, {"limit": f"{options['lock_seconds']:g}s"})
                 try:
                     super().handle(*args, **options)
                     return
