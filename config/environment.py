@@ -61,7 +61,7 @@ class Environment:
         """A whole number from `least` to `most`."""
         text = self.text(name, str(default))
         # More digits than any limit has, and Python reads them slowly.
-        if text.isascii() and text.lstrip("-").isdigit() and len(text) < 20 and least <= int(text) <= most:
+        if re.fullmatch(r"-?[0-9]{1,19}", text) and least <= int(text) <= most:
             return int(text)
         self._fault(name, text, f"write a whole number from {least} to {most}")
         return default
@@ -81,10 +81,13 @@ class Environment:
         text = self.text(name)
         if not text:
             return default.resolve()
-        path = Path(text).expanduser().resolve()
-        if not path.exists() or path.is_dir():
-            return path
-        self._fault(name, text, "write the path of a folder; this is a file")
+        try:
+            path = Path(text).expanduser().resolve()
+            if not path.exists() or path.is_dir():
+                return path
+            self._fault(name, text, "write the path of a folder; this is a file")
+        except (OSError, RuntimeError) as error:
+            self._fault(name, text, f"write the path of a folder that this user can reach ({error})")
         return default.resolve()
 
     def hosts(self, name: str, default: str) -> list[str]:

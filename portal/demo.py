@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group, User
-from django.db import transaction
+from django.db import connection, transaction
 
 from invoices import due, services
 from invoices.alerting.budgets import set_budget
@@ -100,6 +100,16 @@ COLLEAGUES = (
     ("ben@acme.example", Role.BILLING),
     ("rita@acme.example", Role.READ_ONLY),
 )
+
+
+def is_of_another() -> bool:
+    """Whether the database has customers or plans, and they are not the demo's. One without tables has none."""
+    if Customer._meta.db_table not in connection.introspection.table_names():
+        return False
+    people = [customer.person for customer in CUSTOMERS]
+    return (Customer.objects.exists() or Plan.objects.exists()) and not User.objects.filter(
+        username__in=people
+    ).exists()
 
 
 def is_filled() -> bool:

@@ -1,9 +1,11 @@
 """The demo that `make run` fills."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
+from django.core.management import CommandError, call_command
 from django.db.models import Count, F, Sum
 from django.db.models.functions import TruncDate
 
@@ -15,6 +17,7 @@ from meters.models import Customer, Event, UsageBucket
 from portal import demo
 from portal.models import Membership
 from pricing.models import Assignment, AssignmentLog
+from tests.factories import make_customer
 
 
 @pytest.mark.django_db
@@ -68,3 +71,13 @@ def test_it_has_customers_usage_and_months_of_final_invoices() -> None:
     assert UsageBucket.objects.aggregate(n=Sum("count"), total=Sum("sum")) == Event.objects.aggregate(
         n=Count("sequence"), total=Sum("value")
     )
+
+
+@pytest.mark.django_db
+def test_a_database_of_another_stays_as_it_is(settings: Any) -> None:
+    """`make run` with the DATABASE_URL of a production neither fills it nor sends it the demo's usage."""
+    settings.DEMO = True
+    make_customer("somebody")
+    with pytest.raises(CommandError, match="not the demo's: it stays as it is"):
+        call_command("demo")
+    assert not demo.is_filled()

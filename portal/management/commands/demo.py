@@ -25,6 +25,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEMO:
             raise CommandError("This is not a demo installation (DEMO is not set), so it stays as it is.")
+        if demo.is_of_another():
+            raise CommandError(
+                "DATABASE_URL names a database with customers that are not the demo's: it stays as it is."
+            )
         with self._step("Database tables"):
             call_command("migrate", verbosity=0)
         with self._step("Static files"):
