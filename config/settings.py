@@ -135,6 +135,7 @@ MIDDLEWARE = [
     "config.middleware.Frames",
     "config.middleware.Htmx",
     "portal.staff.verified.SecondFactor",
+    "config.retired.Retired",
     "portal.guests.seeing.OnlyLooking",
     "meters.api.idempotency.idempotency",
 ]

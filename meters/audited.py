@@ -36,6 +36,7 @@ NOT_WATCHED = {
     "meters_usagebucket": _USAGE,
     "meters_usagedistinct": _USAGE,
     "meters_usageversion": _USAGE,
+    "meters_retiredmonth": "an archive's own record; the events are in its files",
     "meters_heartbeat": "signs of life, of the last day",
     "meters_dimensionset": "a dictionary that usage points into",
     "meters_rejectedevent": "counts of what was refused",

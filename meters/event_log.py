@@ -20,6 +20,7 @@ from meters import event_log_sql as sql
 from meters.ids import key_of
 from meters.models import Customer, Event, EventKey, Meter, VoidRecord
 from meters.periods import floor_hour
+from meters.retention import EventsRetired, retired_before
 
 Where = Mapping[str, Sequence[str]]
 
@@ -217,6 +218,16 @@ def events_of(customer: Customer, event_id: str) -> list[Event]:
     """The events of one id, at most one for each meter that it fed, by meter."""
     events = page(EventQuery(customer=customer, event_id=event_id), limit=1000).events
     return sorted(events, key=lambda event: event.meter.key)
+
+
+def need_events_of(customer: Customer, event_id: str) -> None:
+    """Raises EventsRetired where an event of this id was there and is in an archive now."""
+    before = retired_before()
+    if (
+        before is not None
+        and EventKey.objects.filter(customer=customer, key=key_of(event_id), occurred_at__lt=before).exists()
+    ):
+        raise EventsRetired(before)
 
 
 def counts(event: Event) -> bool:

@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 
 import msgspec
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
+from psycopg.errors import CheckViolation
 
-from meters import batching, catalogue, partitions, sql
+from meters import batching, catalogue, partitions, retention, sql
 from meters.decoding import EventIn, Rejection
-from meters.facts import Fact, MeterEntry, Reader, accepted_times, instant
+from meters.facts import Fact, MeterEntry, Reader, accepted_times, instant, microseconds
 from meters.figures import EVENTS
 from meters.models import is_printable_key
 from meters.statements import NULL, array, execute_prepared, quoted
@@ -126,6 +127,7 @@ def _record(
 ) -> Recorded:
     recorded = Recorded()
     facts = read_facts(events, meters, now, recorded, only_customer, spare_id)
+    facts = of_months_here(facts, events, recorded)
     if facts:
         customers = catalogue.customer_ids({fact.customer for fact in facts})
         facts = of_known_customers(facts, customers, events, recorded)
@@ -169,6 +171,30 @@ def read_facts(
     return reader.facts
 
 
+def of_months_here(facts: list[Fact], events: Sequence[EventIn | Rejection], recorded: Recorded) -> list[Fact]:
+    """The facts of months whose events are here. Of those that are retired what was sent before is known by its key,
+    which stays for ever; what is new is refused."""
+    before = retention.retired_before()
+    if before is None:
+        return facts
+    limit = microseconds(before)
+    old = [fact for fact in facts if fact.time < limit]
+    if not old:
+        return facts
+    customers = catalogue.known_customer_ids({fact.customer for fact in old})
+    contents = _contents([fact for fact in old if fact.customer in customers], customers)
+    detail = f"Events before {before:%Y-%m-%d} are retired: their invoices are final, and no new ones are taken."
+    for fact in old:
+        first = contents.get((customers.get(fact.customer, 0), fact.meter_id, fact.key.replace("-", "")))
+        if first is not None:
+            recorded.repeat(fact, is_same=first == fact.content)
+        else:
+            sent = events[fact.event_index].id
+            rejection = Rejection("retired", "/time", detail)
+            recorded.reject(fact.event_index, sent if isinstance(sent, str) else "", fact.meter, rejection)
+    return [fact for fact in facts if fact.time >= limit]
+
+
 def of_known_customers(
     facts: list[Fact], customers: Mapping[str, int], events: Sequence[EventIn | Rejection], recorded: Recorded
 ) -> list[Fact]:
@@ -198,7 +224,15 @@ def _store(facts: list[Fact], customers: Mapping[str, int], now: datetime, recor
     if rows.count < len(facts):
         firsts, repeated = _apart(facts)
         rows = _rows(firsts, customers, now)
-    stored = batching.store(rows)
+    try:
+        stored = batching.store(rows)
+    except IntegrityError as error:
+        if not isinstance(error.__cause__, CheckViolation):
+            raise
+        # A month went between our look and the statement. Sent again, its events meet what is known by then.
+        retention.forget()
+        partitions.forget()
+        raise OperationalError("A month was retired at this moment. Send the events again.") from error
     if stored is None:
         recorded.accepted = len(firsts)
     else:
@@ -248,15 +282,20 @@ def _report_repeated(repeated: list[Fact], customers: Mapping[str, int], recorde
 
     A second statement, because a key that another transaction stored while ours ran is invisible to ours.
     """
-    rows = execute_prepared(
-        sql.EXISTING_KEYS,
-        {
-            "customers": array(str(customers[fact.customer]) for fact in repeated),
-            "meters": array(str(fact.meter_id) for fact in repeated),
-            "keys": array(fact.key for fact in repeated),
-        },
-    )
-    contents = {(customer, meter, key.hex): content for customer, meter, key, content in rows}
+    contents = _contents(repeated, customers)
     for fact in repeated:
         first = contents[customers[fact.customer], fact.meter_id, fact.key.replace("-", "")]
         recorded.repeat(fact, is_same=first == fact.content)
+
+
+def _contents(facts: Sequence[Fact], customers: Mapping[str, int]) -> dict[tuple[int, int, str], int]:
+    """What the guard holds of these, by customer, meter and key."""
+    rows = execute_prepared(
+        sql.EXISTING_KEYS,
+        {
+            "customers": array(str(customers[fact.customer]) for fact in facts),
+            "meters": array(str(fact.meter_id) for fact in facts),
+            "keys": array(fact.key for fact in facts),
+        },
+    )
+    return {(customer, meter, key.hex): content for customer, meter, key, content in rows}

@@ -10,7 +10,7 @@ from django.db import connection
 
 from meters import catalogue, foretelling_sql, sql
 from meters.decoding import EventIn, Rejection
-from meters.events import Recorded, named_meters, of_known_customers, read_facts
+from meters.events import Recorded, named_meters, of_known_customers, of_months_here, read_facts
 from meters.facts import Fact
 from meters.models import is_printable_key
 from meters.statements import array, execute
@@ -36,6 +36,7 @@ class Foretelling:
         recorded = Recorded()
         meters = catalogue.meters(named_meters(events))
         facts = read_facts(events, meters, now, recorded, None, spare_id)
+        facts = of_months_here(facts, events, recorded)
         customers = catalogue.known_customer_ids({fact.customer for fact in facts})
         taken = dict(customers)
         if settings.INGEST_CREATES_CUSTOMERS:

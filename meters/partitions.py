@@ -7,6 +7,7 @@ from django.db import connection, transaction
 
 from meters import sql
 from meters.periods import next_month
+from meters.retention import retired_before
 
 # Months (their first days) that this process knows to exist. Partitions are only ever removed by a command that
 # also refuses events of their months, so the set never promises too much.
@@ -26,7 +27,8 @@ def ensure_accepted_span(now: datetime) -> None:
 
 
 def lacking(first: datetime, last: datetime) -> list[date]:
-    """The months from one instant's to the other's that have no partition."""
+    """The months from one instant's to the other's that have no partition, but for those that are retired."""
+    first = max(first, retired_before() or first)
     there = _there()
     return [month for month in _months(first, last) if _name(month) not in there]
 
@@ -36,7 +38,9 @@ def count() -> int:
 
 
 def ensure_span(first: datetime, last: datetime) -> None:
-    """Makes the partitions of the months from one instant's to the other's where they are missing. Safe to race."""
+    """Makes the partitions of the months from one instant's to the other's where they are missing, but not of those
+    that are retired. Safe to race."""
+    first = max(first, retired_before() or first)
     missing = [month for month in _months(first, last) if month not in _known]
     if not missing:
         return
@@ -66,7 +70,7 @@ def _name(month: date) -> str:
 
 def _months(first: datetime, last: datetime) -> list[date]:
     months = [_month(first)]
-    end = _month(last)
+    end = _month(max(first, last))
     while months[-1] < end:
         months.append(next_month(months[-1]))
     return months

@@ -20,6 +20,7 @@ from meters import usage_sql
 from meters.aggregation import EXACT, NOTHING, TIME_WEIGHTED, Change, Part, quantity, shares, time_weighted
 from meters.models import RESERVED_DIMENSION, Customer, Meter
 from meters.periods import Period, floor_hour
+from meters.retention import EventsRetired, retired_before
 from meters.segments import Segments, day_segments, hour_segments
 from meters.statements import array, execute
 from meters.usage_sql import Shape
@@ -228,7 +229,7 @@ class _Reading:
         if segments.span is None or not meters:
             return {}
         by_id = {meter.id: meter for meter in meters}
-        shape, parameters = self._shape(meters, segments)
+        shape, parameters = self._shape(meters, segments, by_event=True)
         texts: dict[tuple[int, int, Group], dict[int, str]] = defaultdict(dict)
         for customer, meter, group, segment, text in execute(usage_sql.values(shape), parameters):
             texts[customer, meter, _group(group)][segment] = text
@@ -279,7 +280,7 @@ class _Reading:
             parts[key] = Part(count=parts.get(key, NOTHING).count, distinct=distinct)
 
     def _read_percentiles(self, meters: Sequence[Meter]) -> None:
-        shape, parameters = self._shape(meters, hour_segments(self.windows))
+        shape, parameters = self._shape(meters, hour_segments(self.windows), by_event=True)
         parameters["percentiles"] = [meter.percentile for meter in meters]
         for customer, window, meter, group, count, value in execute(usage_sql.percentiles(shape), parameters):
             self.parts[customer][meter, window, _group(group)] = Part(count=count, percentile=value)
@@ -292,7 +293,7 @@ class _Reading:
         if segments.span is None:
             return
         lasting = [window if window is not None and window.start < window.end else None for window in running]
-        shape, parameters = self._shape(meters, segments)
+        shape, parameters = self._shape(meters, segments, by_event=True)
         parameters["first_hour"] = floor_hour(segments.span.start)
         changes: dict[tuple[int | None, int, Group], dict[int, Change]] = defaultdict(dict)
         for customer, meter, group, segment, *change in execute(usage_sql.gauge_changes(shape), parameters):
@@ -301,7 +302,10 @@ class _Reading:
             for window, part in enumerate(time_weighted(by_segment, segments.bounds, lasting)):
                 self.parts[customer][meter, window, group] = part
 
-    def _shape(self, meters: Sequence[Meter], segments: Segments) -> tuple[Shape, dict[str, Any]]:
+    def _shape(
+        self, meters: Sequence[Meter], segments: Segments, *, by_event: bool = False
+    ) -> tuple[Shape, dict[str, Any]]:
+        self._need_events(meters, segments.runs if by_event or self.raw else segments.edges)
         if self.raw:
             # Nothing is a whole unit, so all of it is read as the ragged edges are.
             segments = replace(segments, whole=(), edges=segments.runs)
@@ -350,6 +354,22 @@ class _Reading:
             any(meter.aggregation == Meter.Aggregation.LATEST for meter in meters),
         )
         return shape, parameters
+
+    def _need_events(self, meters: Sequence[Meter], spans: Sequence[Period]) -> None:
+        """Raises EventsRetired where there was usage in one of these spans whose events are not here any more."""
+        before = retired_before()
+        old = [span.clip(end=before) for span in spans if before is not None and span.start < before]
+        if not old or before is None:
+            return
+        parameters = {
+            **self.parameters,
+            "meters": [meter.id for meter in meters],
+            "starts": _times(floor_hour(span.start) for span in old),
+            "ends": _times(span.end for span in old),
+        }
+        ((had,),) = execute(usage_sql.had_usage(self.scope), parameters)
+        if had:
+            raise EventsRetired(before)
 
 
 def _is_inside(bound: datetime, span: Period) -> bool:

@@ -217,6 +217,17 @@ def _held_by_events(shape: Shape) -> str:
 )"""
 
 
+@lru_cache
+def had_usage(scope: str) -> str:
+    """Whether there was usage in some spans, by its buckets. Uses the primary key of meters_usagebucket."""
+    return f"""
+    SELECT EXISTS (
+        SELECT FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS span (start_at, end_at)
+        JOIN meters_usagebucket AS b ON b.hour >= span.start_at AND b.hour < span.end_at
+        WHERE {_scope(Shape(scope), "b")} AND b.meter_id = ANY(%(meters)s::int[])
+    )"""
+
+
 _PAIRS = "unnest(%(pair_segments)s::int[], %(pair_windows)s::int[]) AS pair (segment, w)"
 _DAY = "({} AT TIME ZONE 'UTC')::date"
 

@@ -13,7 +13,7 @@ from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from invoices import branding, pricing_of
-from meters import catalogue, keys, partitions, rate_limit
+from meters import catalogue, keys, partitions, rate_limit, retention
 from meters.keys import create_api_key
 from portal import policy
 from tests.kept import hold_for
@@ -68,6 +68,20 @@ def fresh_brand(monkeypatch: pytest.MonkeyPatch) -> None:
     """The brand is read whenever it is asked for."""
     monkeypatch.setattr(branding, "_known", (0, branding.Brand("")))
     monkeypatch.setattr(branding, "LIVE_SECONDS", 0)
+
+
+@pytest.fixture(autouse=True)
+def _retention(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No month is retired, and every process knows that; tests of retired months take `fresh_retention`."""
+    monkeypatch.setattr(retention, "_before", None)
+    monkeypatch.setattr(retention, "_read_at", 1 << 62)
+
+
+@pytest.fixture
+def fresh_retention(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which months are retired is read whenever it is asked for."""
+    monkeypatch.setattr(retention, "_read_at", retention.LONG_AGO)
+    monkeypatch.setattr(retention, "LIVE", -1)
 
 
 @pytest.fixture(autouse=True)

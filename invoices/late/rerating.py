@@ -22,8 +22,9 @@ from invoices.late.final_terms import counted_by, final_subject
 from invoices.late.rerating_sql import NOTE_AGAIN
 from invoices.lines.explained import CORRECTIONS, parts_of
 from invoices.locking import PARTS
-from invoices.models import Correction, Invoice, InvoiceLine
-from meters.models import Customer
+from invoices.models import Correction, Invoice, InvoiceEvent, InvoiceLine
+from meters.models import Customer, UsageVersion
+from meters.retention import EventsRetired
 from meters.settling import take_oldest
 from meters.statements import array, execute
 from pricing.money import total_of
@@ -63,7 +64,15 @@ def rate_again(customer_id: int, now: datetime) -> bool:
             # It needs no correction; what others carry for it is to be taken back.
             version = invoice.usage_version
         else:
-            [computed] = compute([final_subject(invoice)], now=now)
+            try:
+                [computed] = compute([final_subject(invoice)], now=now)
+            except EventsRetired as error:
+                # It stays with the corrections that it has: of those events nothing can have changed.
+                version = _version_of(customer_id)
+                detail = {"retired_before": f"{error.before:%Y-%m-%d}"}
+                InvoiceEvent.objects.create(invoice=invoice, kind="not rated again", detail=detail)
+                Invoice.objects.filter(pk=invoice.pk).update(rerated_version=version)
+                continue
             version = computed.version
             if _store(invoice, computed.draft):
                 noted |= {one.pk for one in in_order if invoice.pk in counted_by(one) and _is_rated(one)}
@@ -73,6 +82,10 @@ def rate_again(customer_id: int, now: datetime) -> bool:
 
 def _of(customer_id: int) -> Any:
     return Invoice.objects.filter(customer=customer_id, is_correction=False).exclude(number="")
+
+
+def _version_of(customer_id: int) -> int:
+    return UsageVersion.objects.filter(customer=customer_id).values_list("version", flat=True).first() or 0
 
 
 def _is_rated(invoice: Invoice) -> bool:

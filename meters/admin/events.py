@@ -14,6 +14,7 @@ from meters.admin.base import ModelAdmin, ReadOnly, chip, link, number, require
 from meters.admin.event_search import EventSearch, token_of
 from meters.admin.voids import may_void, unvoid_page, void_page
 from meters.models import Event
+from meters.retention import retired_before
 
 PER_PAGE = 50
 
@@ -65,6 +66,7 @@ class EventAdmin(ReadOnly, ModelAdmin[Event]):
             "asked": asked.urlencode(),
             "rows": [(event, token_of(event), number(event.value), state_of(event)) for event in page.events],
             "wrong_cursor": wrong_cursor,
+            "retired_before": retired_before(),
             "newer": _address(asked, page.previous),
             "older": _address(asked, page.next),
             "may_void": may_void(request),

@@ -18,7 +18,7 @@ from meters.aggregation import plain
 from meters.api.auth import customer_of, require_customer
 from meters.api.problems import Problem
 from meters.api.serializers import ByKey
-from meters.event_log import STATES, EventQuery, counts, events_of, page
+from meters.event_log import STATES, EventQuery, counts, events_of, need_events_of, page
 from meters.models import Customer, Event, Meter
 
 MAX_LIMIT = 1000
@@ -173,6 +173,8 @@ class EventView(APIView):
             for customer in customers
             if splits[customer.key] and (events := events_of(customer, splits[customer.key]))
         ]
+        for customer in customers if not found else ():
+            need_events_of(customer, splits[customer.key])
         if not found:
             raise NotFound("There is no such event.")
         if len(found) > 1:

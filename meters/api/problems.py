@@ -13,6 +13,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from meters.decoding import escape
+from meters.retention import EventsRetired
 from meters.unavailable import in_short, unavailable
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ def problem_response(error: Exception) -> HttpResponse:
 def _known(error: Exception) -> exceptions.APIException | None:
     if isinstance(error, exceptions.APIException):
         return error
+    if isinstance(error, EventsRetired):
+        return Problem(410, "events_retired", str(error))
     if isinstance(error, Http404):
         return exceptions.NotFound()
     if isinstance(error, PermissionDenied):

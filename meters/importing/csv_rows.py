@@ -145,7 +145,7 @@ class CsvRows:
                 dimensions |= _dimensions.decode(row["dimensions"])
             except (msgspec.DecodeError, RecursionError):
                 return self._refused(Rejection("invalid", "/dimensions", NO_DIMENSIONS), row)
-        if dimensions:
+        if dimensions or "dimensions" in row:
             row["dimensions"] = dimensions
         return row
 

@@ -19,6 +19,7 @@ from meters.models.names import (
 from meters.models.usage import (
     Event,
     EventKey,
+    RetiredMonth,
     UsageBucket,
     UsageDistinct,
     UsageVersion,
@@ -39,6 +40,7 @@ __all__ = [
     "IdempotentRequest",
     "Meter",
     "RejectedEvent",
+    "RetiredMonth",
     "UsageBucket",
     "UsageDistinct",
     "UsageVersion",

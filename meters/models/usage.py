@@ -93,6 +93,24 @@ class Event(models.Model):
         return {**self.dimension_set.values, **(self.extra or {})}
 
 
+class RetiredMonth(models.Model):
+    """A month (UTC) whose events are kept in an archive and not here any more. While it is being retired there is no
+    file yet. The months before the last one are retired too, or never had events."""
+
+    month = models.DateField(primary_key=True, help_text="Its first day.")
+    events = models.BigIntegerField(default=0)
+    file = models.CharField(max_length=500, blank=True, help_text="Where they were written to.")
+    sha256 = models.CharField(max_length=64, blank=True, help_text="Of the file.")
+    began_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-month"]
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"
+
+
 class UsageBucket(models.Model):
     """What the events of one customer, meter, dimension set and UTC hour come to."""
 

@@ -9,7 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from meters.event_log import EventPage, page
+from meters.event_log import EventPage, need_events_of, page
+from meters.retention import retired_before
 from portal.access import PortalRequest, for_customer, visible_meters, wants_fragment
 from portal.usage.event_log import MOST_ROWS, PER_PAGE, csv_rows, row_of, verdicts
 from portal.usage.event_query import EventLogQuery
@@ -30,6 +31,7 @@ def event_log(request: PortalRequest) -> HttpResponse:
         context["verdicts"] = verdicts(
             request.customer, context["searched"], request.viewer.zone_beside(request.customer)
         )
+    context["retired_before"] = retired_before()
     found, problem = EventPage([], None, None), ""
     if form.is_valid():
         try:
@@ -70,6 +72,7 @@ def event_detail(request: PortalRequest) -> HttpResponse:
     found = verdicts(request.customer, event_id, zone) if event_id else []
     verdict = next((one for one in found if one.row.event.meter.key == meter), None)
     if verdict is None:
+        need_events_of(request.customer, event_id)
         raise Http404
     others = [one.row.event for one in found if one is not verdict]
     context = {"verdict": verdict, "others": others, "zone": zone}

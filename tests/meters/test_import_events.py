@@ -123,10 +123,10 @@ def test_columns_are_mapped_set_and_left_out(meter: Meter, put: Any) -> None:
 
 def test_dimensions_may_be_a_column_of_json(meter: Meter, put: Any) -> None:
     head = "id,customer,meter,time,dimensions\n"
-    file = put(f'{head}a,acme,ApiCalls,{T},"{{""region"":""eu"",""x y"":""1""}}"\nb,acme,ApiCalls,{T},eu\n')
+    file = put(f'{head}a,acme,ApiCalls,{T},"{{""region"":""eu"",""x y"":""1""}}"\nb,acme,ApiCalls,{T},eu\nc,acme,ApiCalls,{T},{{}}\n')
     status, _, err = run(file)
     assert (status, err) == (1, "Line 3, column dimensions: A JSON object of texts. (invalid)\n")
-    assert [row[3] for row in stored()] == [{"region": "eu", "x y": "1"}]
+    assert [row[3] for row in stored()] == [{"region": "eu", "x y": "1"}, {}]
 
 
 @pytest.mark.parametrize(
