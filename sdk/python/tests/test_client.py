@@ -188,6 +188,35 @@ def test_a_success_that_is_none_of_ours_counts_for_nothing(server: FakeServer, c
     assert len(server.facts) == tollmeter.counters.sent == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (503, b'{"errors": ["no upstream"]}'),
+        (502, b'{"errors": "no upstream"}'),
+        (500, b'{"errors": 5, "detail": {}}'),
+        (503, b"[" * 200_000),
+        (200, b"[" * 200_000),
+        (200, b'{"outcomes": {}}'),
+        (200, b'{"outcomes": ""}'),
+        (200, b'{"outcomes": [{"index": 0.0, "outcome": "rejected"}]}'),
+        (200, b'{"outcomes": [{"index": true, "outcome": "duplicate"}]}'),
+    ],
+    ids=lambda part: part if isinstance(part, int) else part[:24].decode(),
+)
+def test_what_something_in_between_says_stops_nothing(
+    server: FakeServer, client: Make, status: int, body: bytes
+) -> None:
+    def gateway(handler: Any) -> bool:
+        handler.answer(status, body)
+        return True
+
+    server.faults = [gateway]
+    tollmeter = client()
+    tollmeter.meter("acme", "ApiCalls")
+    assert tollmeter.flush(10)
+    assert len(server.facts) == tollmeter.counters.sent == 1
+
+
 def test_rejected_facts_are_told_and_the_good_ones_land(server: FakeServer, client: Make) -> None:
     server.rejects = {"ApiCals"}
     errors: list[TollmeterError] = []

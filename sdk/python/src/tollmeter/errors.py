@@ -41,7 +41,10 @@ class Problem(TollmeterError):
         self.code = str(document.get("code", ""))
         self.title = str(document.get("title", ""))
         self.detail = str(document.get("detail", ""))
-        self.errors: list[Mapping[str, Any]] = list(document.get("errors") or [])
+        # What is between here and the server has errors of its own form.
+        errors = document.get("errors")
+        some = errors if isinstance(errors, list) else []
+        self.errors: list[Mapping[str, Any]] = [fault for fault in some if isinstance(fault, dict)]
         self.retry_in = retry_in
         faults = "".join(
             f" {fault.get('pointer') or fault.get('parameter', '')}: {fault.get('detail', '')}" for fault in self.errors
@@ -81,7 +84,7 @@ def problem_of(response: httpx.Response, *, retry_in: float | None = None) -> Pr
     """The refusal as a Problem, also where something in between answered with another kind of document."""
     try:
         document = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         where = response.headers.get("Location")

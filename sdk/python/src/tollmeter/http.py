@@ -43,7 +43,7 @@ def answer_of(response: httpx.Response) -> dict[str, Any]:
         raise problem_of(response)
     try:
         document = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         raise Unreachable(f"{response.url} did not answer with JSON; is the address right?")

@@ -84,19 +84,20 @@ class Sender:
             asked_to_wait = 0.0
             try:
                 response = self._post(batch)
+                outcomes = _read_outcomes(response, len(batch))
+                read = problem_of(response) if outcomes is None else outcomes
             except Exception as failure:
-                # Whatever it is, the facts must not be lost for it.
+                # Whatever it is, the facts must not be lost for it, nor this thread end.
                 error = Unreachable(f"{type(failure).__name__}: {failure}")
             else:
-                outcomes = _read_outcomes(response, len(batch))
-                if outcomes is not None:
-                    self._count(batch, outcomes)
+                if isinstance(read, list):
+                    self._count(batch, read)
                     return True
                 if response.status_code == 413 and len(batch) > 1:
                     # The server takes less at a time than most do.
                     half = len(batch) // 2
                     return self._deliver(batch[:half]) and self._deliver(batch[half:])
-                error = problem_of(response)
+                error = read
                 if not _is_worth_another_try(response):
                     self._refused(batch, error)
                     return True
@@ -192,11 +193,13 @@ def _read_outcomes(response: httpx.Response, facts: int) -> list[dict[str, Any]]
     try:
         outcomes = response.json()["outcomes"]
         for outcome in outcomes:
-            if not 0 <= outcome["index"] < facts or outcome["outcome"] not in ("duplicate", "conflict", "rejected"):
+            if type(outcome["index"]) is not int or not 0 <= outcome["index"] < facts:
                 return None
-    except (ValueError, TypeError, KeyError):
+            if outcome["outcome"] not in ("duplicate", "conflict", "rejected"):
+                return None
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    return list(outcomes)
+    return outcomes if isinstance(outcomes, list) else None
 
 
 def _retry_after(response: httpx.Response) -> float:
