@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from invoices import backlog_sql, due
 from invoices.models import Invoice, Mail, WebhookDelivery
@@ -64,9 +65,13 @@ def failed_deliveries(now: datetime) -> int:
 def last_audit(now: datetime) -> tuple[int, timedelta] | None:
     """What the last audit that came to its end has found, and how long ago that was."""
     rows = execute(backlog_sql.AUDIT, {"now": now})
-    return (int(rows[0][0]), timedelta(seconds=float(rows[0][1]))) if rows else None
+    return (int(rows[0][0]), _age(rows[0][1])) if rows else None
 
 
 def _backlog(statement: str, now: datetime) -> Backlog:
     ((count, seconds),) = execute(statement, {"now": now})
-    return Backlog(int(count), timedelta(seconds=max(float(seconds or 0), 0.0)))
+    return Backlog(int(count), max(_age(seconds or Decimal(0)), timedelta()))
+
+
+def _age(seconds: Decimal) -> timedelta:
+    return timedelta(microseconds=int(seconds * 1_000_000))

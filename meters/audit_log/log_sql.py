@@ -1,4 +1,8 @@
-"""Sealing and verifying the audit log."""
+"""The SQL of telling who writes, and of sealing and verifying the audit log."""
+
+# What the function of the triggers reads. It holds for the transaction; `who` is a literal.
+SETTING = "tollmeter.actor"
+TELL = f"SELECT set_config('{SETTING}', {{who}}, true); "
 
 # Who seals holds it until the commit.
 LOCK = "SELECT pg_advisory_xact_lock(%(key)s)"

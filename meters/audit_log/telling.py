@@ -14,8 +14,8 @@ from django.db.backends.signals import connection_created
 from psycopg import ClientCursor, sql
 
 from meters.audit_log.actors import current
+from meters.audit_log.log_sql import TELL
 
-SETTING = "tollmeter.actor"
 # Of a statement that may write; hand-written ones begin on a line of their own.
 _writes = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|WITH|MERGE|TRUNCATE)\b", re.IGNORECASE).match
 
@@ -34,7 +34,7 @@ class TellingCursor(Base):
         actor = current()
         # Nobody is told, too: somebody may have written before in the same transaction.
         who = sql.quote(actor.told(), self.connection) if actor else "''"
-        told = f"SELECT set_config('{SETTING}', {who}, true); "
+        told = TELL.format(who=who)
         super().execute((told if params is None else told.replace("%", "%%")) + query, params, **options)
         # Past the answer to what was told.
         self.nextset()

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
+from meters.audit_log.log_sql import SETTING
 from meters.audit_log.tables import HIDDEN, Watched
-from meters.audit_log.telling import SETTING
 
 FUNCTION = "meters_audit"
 
