@@ -17,6 +17,7 @@ from rest_framework.test import APIClient
 
 from invoices.auditing.amounts import look
 from invoices.auditing.looking import Look
+from invoices.late.rerating import rate_again
 from invoices.models import Invoice
 from invoices.retiring import reasons_against
 from meters import partitions, retiring, verification
@@ -251,3 +252,42 @@ def test_an_assignment_without_an_invoice(final: Invoice) -> None:
         assignment = put_on(other, final.plan_version.plan, date(2026, 7, 1))
         assignment.invoices.all().delete()
     assert reasons_against(date(2026, 8, 1), now=NOW) == ["1 assignments have no invoice yet: other."]
+
+
+def test_a_final_invoice_whose_events_are_gone_is_not_rated_by_what_is_left(db: None, fresh_retention: None) -> None:
+    with time_machine.travel(JULY - timedelta(days=1), tick=False):
+        latency = make_meter("Latency", aggregation="percentile", percentile=Decimal(50))
+        customer = make_customer()
+        rate = {"model": "per_unit", "unit_price": "2"}
+        put_on(customer, make_plan("Fast", {latency: rate}), date(2026, 7, 1), date(2026, 8, 1))
+        send("acme", "Latency", 7, time=JULY + timedelta(days=1), now=JULY + timedelta(days=2))
+    with time_machine.travel(AUGUST + timedelta(days=10), tick=False):
+        run_sweep()
+        run_sweep()
+    invoice = Invoice.objects.get()
+    assert (invoice.status, invoice.total) == ("final", Decimal(14))
+    RetiredMonth.objects.create(month=date(2026, 7, 1), began_at=NOW, finished_at=NOW)
+    Event.objects.all().delete()
+    Invoice.objects.update(rerated_version=-1)
+    with time_machine.travel(NOW, tick=False):
+        assert rate_again(customer.pk, NOW)
+        assert not rate_again(customer.pk, NOW)
+    invoice.refresh_from_db()
+    assert not invoice.corrections.exists()
+    assert invoice.rerated_version == UsageVersion.objects.get().version
+    assert invoice.events.get(kind="not rated again").detail == {"retired_before": "2026-08-01"}
+
+
+def test_a_dry_run_of_an_import_knows_of_it(final: Invoice, tmp_path: Path) -> None:
+    send("acme", "ApiCalls", 5, time=AUGUST - timedelta(hours=2), id="a", now=AUGUST)
+    RetiredMonth.objects.create(month=date(2026, 7, 1), began_at=NOW, finished_at=NOW)
+    file, out = tmp_path / "july.csv", io.StringIO()
+    rows = "".join(f"{name},acme,ApiCalls,2026-07-31T22:00:00Z,5\n" for name in "ab")
+    file.write_text(f"id,customer,meter,time,value\n{rows}")
+    for option in ("--dry-run", "--restart"):
+        with time_machine.travel(AUGUST + timedelta(days=9), tick=False), suppress(SystemExit):
+            call_command("import_events", str(file), option, "--writers", "1", stdout=out, stderr=out)
+    said = out.getvalue().splitlines()
+    assert said[0] == said[2]
+    assert said[0].startswith("Line 3, column time: Events before 2026-08-01 are retired")
+    assert said[3] == "2 rows: 0 accepted, 1 duplicates, 0 conflicts, 1 rejected."
