@@ -17,6 +17,11 @@ SELECT count(*), extract(epoch FROM %(now)s - min(period_end))
 FROM invoices_invoice WHERE status = 'open' AND period_end <= %(now)s
 """
 
+# Work that failed and waits for staff, and how long ago it first failed. The table has failures alone.
+PARKED = """
+SELECT count(*), extract(epoch FROM %(now)s - min(first_at)) FROM invoices_failingwork WHERE next_try_at IS NULL
+"""
+
 # Events that no deliveries were made of yet, though it is time. Uses outboxevent_waiting.
 OUTBOX = """
 SELECT count(*), extract(epoch FROM %(now)s - min(greatest(created_at, not_before)))

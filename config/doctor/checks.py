@@ -18,6 +18,7 @@ CHECKS = (
     Check("Worker", of_work.worker, DATABASE),
     Check("Oldest stale invoice", of_work.stale_invoice, "invoices"),
     Check("Periods that are over", of_work.closing, DATABASE),
+    Check("Failing work", of_work.failing_work, DATABASE),
     Check("Outbox", of_work.outbox, DATABASE),
     Check("Mails", of_work.mails, DATABASE),
     Check("Webhooks", of_work.webhooks, DATABASE),

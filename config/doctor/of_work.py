@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from config.doctor.findings import Finding, failed, in_words, ok, warning
 from config.health import brief_broker
-from invoices import waiting
+from invoices import failing, waiting
 from meters import heartbeats
 from meters.models import Heartbeat
 
@@ -94,6 +94,16 @@ def stale_invoice() -> Finding:
 def closing() -> Finding:
     remedy = "Bills of periods that are over are not closed: see to worker and beat, then to the worker's log."
     return _backlog(waiting.closing(timezone.now()), 0, remedy)
+
+
+def failing_work() -> Finding:
+    parked, retried = failing.parked().count(), failing.retried().count()
+    saw = f"{parked} parked" if parked else "none parked"
+    if retried:
+        saw += f", {retried} tried again by itself"
+    if parked:
+        return failed(saw, "The admin has it under Failing work, with the reason: mend that, then have it tried again.")
+    return warning(saw, "The admin has it under Failing work, with the reason.") if retried else ok(saw)
 
 
 def outbox() -> Finding:

@@ -61,6 +61,13 @@ DATABASE: tuple[tuple[str, Figures], ...] = (
         ),
     ),
     (
+        backlog_sql.PARKED,
+        (
+            ("tollmeter_parked_work", "Pieces of work that failed and wait for staff."),
+            ("tollmeter_parked_work_age_seconds", "How long ago the oldest of them first failed."),
+        ),
+    ),
+    (
         backlog_sql.OUTBOX,
         (
             ("tollmeter_outbox_events", "Events that no webhooks were made of yet."),

@@ -40,7 +40,7 @@ LONGEST_ASKED = 6 * 3600
 PAUSE = timedelta(seconds=60)
 BUSY = (429, 503)
 GONE = 410
-OUTCOME_OF = {Status.DELIVERED: "delivered", Status.WAITING: "retried", Status.FAILED: "failed"}
+OUTCOME_OF: dict[str, str] = {Status.DELIVERED: "delivered", Status.WAITING: "retried", Status.FAILED: "failed"}
 # How many are sent at a time, and of those to one endpoint.
 MOST, MOST_OF_ONE = 20, 10
 # A resolver that hangs is not waited for any longer.

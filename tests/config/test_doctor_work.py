@@ -10,7 +10,7 @@ from django.utils import timezone
 from config.doctor import of_work
 from config.doctor.findings import State
 from invoices import services
-from invoices.models import AuditRun, Invoice, Mail, OutboxEvent, WebhookDelivery, WebhookEndpoint
+from invoices.models import AuditRun, FailingWork, Invoice, Mail, OutboxEvent, WebhookDelivery, WebhookEndpoint
 from meters import heartbeats
 from meters.models import Heartbeat
 from tests import servers
@@ -151,6 +151,21 @@ def test_webhooks_that_wait_or_were_given_up() -> None:
     sees(of_work.webhooks, State.FAILED, "1 wait, the oldest for 20 minutes", "Webhook deliveries")
     WebhookDelivery.objects.filter(pk=delivery.pk).update(status=WebhookDelivery.Status.FAILED)
     sees(of_work.webhooks, State.WARNING, "1 were given up in the last day", "Webhook deliveries")
+
+
+def test_work_that_fails() -> None:
+    sees(of_work.failing_work, State.OK, "none parked")
+    for number, next_try_at in enumerate((timezone.now(), None)):
+        FailingWork.objects.create(
+            kind="close",
+            object_id=number,
+            error="x",
+            first_at=ago(hours=1),
+            last_at=ago(hours=1),
+            next_try_at=next_try_at,
+        )
+        expected = [(State.WARNING, "none parked, 1 tried again"), (State.FAILED, "1 parked, 1 tried again")][number]
+        sees(of_work.failing_work, *expected, "Failing work")
 
 
 def test_the_last_audit() -> None:

@@ -31,7 +31,7 @@ from config.watching.standing import DATABASE
 from invoices import backlog_sql
 from invoices.figures import MAILS, failed
 from invoices.mailing.mails import send_due
-from invoices.models import AuditRun, Mail, OutboxEvent
+from invoices.models import AuditRun, FailingWork, Mail, OutboxEvent
 from meters import partitions, standing_sql
 from meters.statements import execute
 from tests.factories import json_event, make_meter
@@ -181,7 +181,8 @@ def asked(statement: str) -> tuple[Any, ...]:
 @pytest.mark.django_db
 class TestStanding:
     def test_where_nothing_waits(self) -> None:
-        for statement in (backlog_sql.STALE, backlog_sql.CLOSING, backlog_sql.OUTBOX, backlog_sql.MAILS):
+        counted = (backlog_sql.STALE, backlog_sql.CLOSING, backlog_sql.PARKED, backlog_sql.OUTBOX, backlog_sql.MAILS)
+        for statement in counted:
             assert asked(statement) == (0, None)
         assert execute(backlog_sql.AUDIT, {"now": timezone.now()}) == []
 
@@ -204,6 +205,15 @@ class TestStanding:
                 spread_at=None if spread is None else at + timedelta(seconds=spread),
             )
         assert asked(backlog_sql.OUTBOX) == (2, 300)
+
+    def test_work_that_waits_for_staff(self) -> None:
+        at = timezone.now()
+        for number, (seconds, next_try_at) in enumerate(((50, None), (200, None), (900, at))):
+            first = at - timedelta(seconds=seconds)
+            FailingWork.objects.create(
+                kind="close", object_id=number, error="x", first_at=first, last_at=at, next_try_at=next_try_at
+            )
+        assert asked(backlog_sql.PARKED) == (2, 200)
 
     def test_the_last_audit_that_came_to_its_end(self) -> None:
         at = timezone.now()
