@@ -77,7 +77,7 @@ class CsvRows:
         if start is not self.header:
             self._file.seek(start.offset)
         self._ends = start.offset
-        reader = csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
+        reader = csv.reader(self._lines(start.line), delimiter=self._delimiter, strict=True)
         number, begins, ended = start.row, start.line + 1, False
         while not ended:
             batch, rows, refused = Batch(Place()), list[list[str]](), dict[int, Rejection]()
@@ -171,10 +171,15 @@ class CsvRows:
                 return Rejection("malformed", "", f"Byte 0x{byte:02x} in the column {column} is not UTF-8.")
         return None
 
-    def _lines(self) -> Iterator[str]:
-        """The lines from `_ends` on, read in pieces of whole lines."""
+    def _lines(self, line: int) -> Iterator[str]:
+        """The lines from `_ends` on, which so many are before, read in pieces of whole lines."""
         while piece := self._file.read(PIECE):
-            piece += self._file.readline(MAX_EVENT)
+            rest = self._file.readline(MAX_EVENT)
+            piece += rest
+            # The end of a line that was cut could pass for a row.
+            is_cut = len(rest) == MAX_EVENT and not rest.endswith(b"\n")
+            if is_cut:
+                piece = piece[: piece.rfind(b"\n") + 1]
             self._begins, self._ends = self._ends, self._ends + len(piece)
             self._doubtful = False
             try:
@@ -183,6 +188,9 @@ class CsvRows:
                 text, self._doubtful = piece.decode(errors="surrogateescape"), True
             self._piece = io.StringIO(text, newline="\n")
             yield from self._piece
+            line += text.count("\n")
+            if is_cut:
+                raise Unreadable(f"Line {line + 1:,} is longer than {MAX_EVENT:,} bytes.")
 
     def _offset(self) -> int:
         """How far the lines are read."""

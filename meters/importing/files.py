@@ -23,8 +23,6 @@ GZIP = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
 WIDE = (b"\xff\xfe", b"\xfe\xff")
 BUFFER = 1024 * 1024
-# By this beginning a file is known again.
-BEGINNING = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +102,15 @@ class OpenFile:
             self._raw.close()
 
 
-def beginning_of(path: Path, size: int = BEGINNING) -> tuple[int, str]:
-    """How many bytes the beginning has that the file is known by, and their hash."""
+def beginning_of(path: Path, size: int | None = None) -> tuple[int, str]:
+    """How many bytes the file has, at most `size`, and their hash, by which it is known again."""
+    hashed, left = hashlib.blake2b(digest_size=16), path.stat().st_size if size is None else size
+    known = 0
     with path.open("rb") as file:
-        read = file.read(size)
-    return len(read), hashlib.blake2b(read, digest_size=16).hexdigest()
+        while read := file.read(min(left - known, BUFFER)):
+            hashed.update(read)
+            known += len(read)
+    return known, hashed.hexdigest()
 
 
 def _format_of(path: Path | None, beginning: bytes) -> str:

@@ -84,6 +84,7 @@ Record = Callable[[Sequence[EventIn | Rejection], Callable[[int], str]], Recorde
 
 def import_events(settings: Settings, watcher: Watcher) -> Result:
     """Raises Unreadable where nothing can be begun, and Stopped where it cannot go on."""
+    _refuse_to_write_over(settings)
     with few_collections(), OpenFile(settings.given) as file:
         if settings.dry_run:
             with foretelling() as foreseen:
@@ -118,8 +119,18 @@ def few_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
+def _refuse_to_write_over(settings: Settings) -> None:
+    """Raises Unreadable where a file is to be written that is to be read, or is written for something else."""
+    named = {"FILE": settings.given.path, "--outcomes": settings.outcomes, "--progress": settings.notes}
+    seen: dict[Path, str] = {}
+    for name, path in named.items():
+        if path is not None and seen.setdefault(path.resolve(), name) != name:
+            raise Unreadable(f"{seen[path.resolve()]} and {name} are the same file: {path}.")
+
+
 def _notes(settings: Settings, file: OpenFile) -> Notes | None:
-    if settings.notes is None or settings.given.path is None:
+    # What is read from a pipe cannot be read again.
+    if settings.notes is None or settings.given.path is None or not settings.given.path.is_file():
         return None
     columns = settings.given.columns
     options = {
@@ -147,11 +158,17 @@ class _Import:
         try:
             with _writers(writers, record) as submit:
                 underway: deque[tuple[Batch, list[_Share]]] = deque()
-                for batch in self._batches(self._settings.batch * writers):
-                    self._begin(batch)
-                    underway.append((batch, submit(batch)))
-                    if len(underway) >= AHEAD or writers == 1:
+                try:
+                    for batch in self._batches(self._settings.batch * writers):
+                        self._begin(batch)
+                        underway.append((batch, submit(batch)))
+                        if len(underway) >= AHEAD or writers == 1:
+                            self._settle(*underway.popleft())
+                except Unreadable:
+                    # What came before is stored, and is told of.
+                    while underway:
                         self._settle(*underway.popleft())
+                    raise
                 while underway:
                     self._settle(*underway.popleft())
         except (DatabaseError, InterfaceError) as error:

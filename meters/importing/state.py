@@ -58,13 +58,14 @@ class Notes:
             return new
         state = self._kept()
         # A file may have grown since, so as much of it is looked at as there was.
-        if state.hash != beginning_of(self._about, state.known)[1]:
+        if state.hash != (hashed if state.known == known else beginning_of(self._about, state.known)[1]):
             raise Unreadable(f"{self._about} is another file than the one whose import was begun. Say --restart.")
         if state.options != self._options:
             changed = sorted(name for name in self._options if state.options.get(name) != self._options[name])
             raise Unreadable(
                 f"The import was begun with another {', '.join(changed)}. Say the same, or --restart for all rows anew."
             )
+        state.known, state.hash = known, hashed
         return state
 
     def _kept(self) -> State:
