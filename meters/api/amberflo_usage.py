@@ -17,7 +17,7 @@ from meters.aggregation import EXACT, plain
 from meters.api.amberflo_base import AmberfloView, answer, fault, needed, of_seconds, parameters, read, seconds, whole
 from meters.api.auth import customer_of, require_customer
 from meters.api.problems import Problem
-from meters.api.usage_query import MAX_CUSTOMERS, MAX_FILTER_TEXTS, MAX_WINDOWS
+from meters.api.usage_query import FIRST_YEAR, LAST_YEAR, MAX_CUSTOMERS, MAX_FILTER_TEXTS, MAX_WINDOWS
 from meters.api.usage_table import MAX_ROWS
 from meters.models import RESERVED_DIMENSION, ApiKey, Customer, Meter
 from meters.periods import Period, day_of, floor_hour, month_of, week_of, windows
@@ -205,6 +205,8 @@ def _span(asked: TimeRange, now: datetime) -> Period:
         end = of_seconds(asked.end_time_in_seconds, "timeRange/endTimeInSeconds")
     if end <= start:
         raise fault(place, "The start is before the end.")
+    if end.year > LAST_YEAR:
+        raise fault("timeRange/endTimeInSeconds", f"A year from {FIRST_YEAR} to {LAST_YEAR}.")
     return Period(start, end)
 
 

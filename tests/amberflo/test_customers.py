@@ -176,6 +176,16 @@ def test_what_a_meter_counts_by_itself(asked: Callable[..., Any]) -> None:
         ({"timeRange": {"startTimeInSeconds": 10**11}}, "timeRange/startTimeInSeconds"),
         ({"timeRange": {"startTimeInSeconds": 20, "endTimeInSeconds": 10}}, "timeRange/startTimeInSeconds"),
         ({"timeRange": {}}, "timeRange/startTimeInSeconds"),
+        *(
+            (
+                {
+                    "timeGroupingInterval": interval,
+                    "timeRange": {"startTimeInSeconds": 253_402_300_000, "endTimeInSeconds": 253_402_300_799},
+                },
+                "timeRange/endTimeInSeconds",
+            )
+            for interval in ("WEEK", "MONTH")
+        ),
         ({"groupBy": ["colour"]}, "groupBy"),
         ({"groupBy": ["source", "source"]}, "groupBy"),
         ({"filter": {"colour": ["red"]}}, "filter"),
