@@ -1,16 +1,21 @@
 """What is to be done, found by looking at rows: the work of the sweep, whatever messages were lost. What has failed is
 left out until it is tried again (`failing`)."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
+from itertools import islice
 
 from django.db.models import DateTimeField, Exists, F, Func, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
+from invoices import backlog_sql
 from invoices.failing import Kind, left_alone
 from invoices.models import BillingPolicy, Invoice
+from meters.distribution import is_distributed
 from meters.models import UsageVersion
+from meters.statements import execute
 from pricing.models import Assignment
 
 # How old a line may get that moves with the clock.
@@ -25,17 +30,22 @@ CLOCKS_APART = timedelta(hours=1)
 MIDNIGHTS_APART = timedelta(hours=3)
 
 
-def stale(now: datetime) -> Q:
-    """Which live invoices usage, something else or the clock has overtaken. This comparison is the whole queue.
+def stale(now: datetime, invoice_ids: Collection[int] | None = None) -> Q:
+    """Which live invoices (of these) usage, something else or the clock has overtaken. This comparison is the whole
+    queue.
 
     Uses invoice_live_customer and the primary key of meters_usageversion.
     """
     old = Q(computed_at__lte=now - CLOCK_STEP) | Q(computed_at__gt=now + CLOCKS_APART)
-    return overtaken() | (Q(follows_clock=True) & old)
+    return overtaken(invoice_ids) | (Q(follows_clock=True) & old)
 
 
-def overtaken() -> Q:
-    """Which invoices newer usage, or another change, waits to be worked into; of those that are live."""
+def overtaken(invoice_ids: Collection[int] | None = None) -> Q:
+    """Which invoices (of these) newer usage, or another change, waits to be worked into; of those that are live."""
+    if is_distributed():
+        # No condition on a row can look at a table of another machine, so it is asked for now.
+        only = None if invoice_ids is None else list(invoice_ids)
+        return Q(is_stale=True) | Q(pk__in=[pk for (pk,) in execute(backlog_sql.OVERTAKEN, {"invoices": only})])
     newer = UsageVersion.objects.filter(customer_id=OuterRef("customer_id"), version__gt=OuterRef("usage_version"))
     return Q(is_stale=True) | Q(Exists(newer))
 
@@ -64,6 +74,9 @@ def late_customers(limit: int, *, now: datetime | None = None) -> list[int]:
     alone = left_alone(Kind.RERATE, now or timezone.now())
     noted = Invoice.objects.filter(rerated_version__lt=0).exclude(customer__in=alone)
     noted_customers = noted.order_by().values_list("customer", flat=True).distinct()
+    if is_distributed():
+        without, late = set(alone), (pk for (pk,) in execute(backlog_sql.LATE, {}))
+        return sorted({*noted_customers[:limit], *islice((pk for pk in late if pk not in without), limit)})[:limit]
     finals = Invoice.objects.filter(customer=OuterRef("customer_id"), status=Invoice.Status.FINAL)
     changed = UsageVersion.objects.filter(Exists(finals.filter(period_end__gt=OuterRef("oldest_at"))))
     changed = changed.exclude(customer__in=alone)

@@ -225,7 +225,7 @@ def recalculate_stale(invoice_ids: Iterable[int], *, now: datetime | None = None
     now = now or timezone.now()
     ids = list(invoice_ids)
     held = lock_customers_of(ids, wait=wait)
-    rewrite(lock_live([one for one in ids if one not in held], stale(now)), now)
+    rewrite(lock_live([one for one in ids if one not in held], stale(now, ids)), now)
     return [one for one in ids if one in held]
 
 

@@ -1,19 +1,17 @@
 """The events of a meter that arrived last, for watching an integration at work."""
 
-from django.db.models import BigIntegerField, Func
-
+from meters import sql
 from meters.models import Event, Meter
+from meters.statements import execute
 
 # How far back in the order of arrival, of all meters, to look: near at first, as a busy meter has its events there.
 LOOK_BACK = (2_000, 100_000)
 
 
-class LastSequence(Func):
-    """The sequence number of the event that arrived last. A subquery, so that it is looked up once."""
-
-    template = "(SELECT pg_sequence_last_value(pg_get_serial_sequence('meters_event', 'sequence')::regclass))"
-    arity = 0
-    output_field = BigIntegerField()
+def last_sequence() -> int:
+    """The sequence number that was given out last."""
+    ((last,),) = execute(sql.LAST_SEQUENCE, {})
+    return last or 0
 
 
 def last_arrived(meter: Meter, *, limit: int) -> list[Event]:
@@ -22,8 +20,9 @@ def last_arrived(meter: Meter, *, limit: int) -> list[Event]:
     Uses meters_event_sequence_brin.
     """
     events: list[Event] = []
+    last = last_sequence()
     for back in LOOK_BACK:
-        arrived = Event.objects.filter(meter=meter, sequence__gt=LastSequence() - back).order_by("-sequence")
+        arrived = Event.objects.filter(meter=meter, sequence__gt=last - back).order_by("-sequence")
         events = list(arrived.select_related("customer", "dimension_set")[:limit])
         if len(events) == limit:
             break

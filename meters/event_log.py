@@ -17,6 +17,8 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from meters import event_log_sql as sql
+from meters.arrivals import last_sequence
+from meters.distribution import is_distributed
 from meters.ids import key_of
 from meters.models import Customer, Event, EventKey, Meter, VoidRecord
 from meters.periods import floor_hour
@@ -173,7 +175,7 @@ def _read_span(query: EventQuery, limit: int, position: Position | None, newer: 
         statement, floor = sql.events_of_all, None
         if query.start is None:
             names.append("newest")
-            values["newest"] = NEWEST
+            values["newest"] = last_sequence() - NEWEST
     else:
         statement = sql.events_of_customer
         names = [name for name in names if name not in ("customer", "meters")]
@@ -289,12 +291,15 @@ def conditions(query: EventQuery) -> tuple[list[str], dict[str, Any]]:
     if query.dimensions:
         names.append("dimensions")
         values["dimensions"] = json.dumps(dict(query.dimensions))
+        values["lacked"] = json.dumps(dict.fromkeys(query.dimensions, ""))
     if query.state == "voided":
         names.append("voided")
     elif query.state == "counted":
         names.append("not_voided")
     if (query.state == "counted" or query.in_filter) and (not meters or any(meter.where for meter in meters)):
-        names.append("in_filter")
+        names.append("in_filter" if query.customer or not is_distributed() else "in_filter_of_all")
+        filters = {meter.id: meter.where for meter in meters or Meter.objects.all() if meter.where}
+        values["filters"] = json.dumps(filters)
     if query.where:
         names.append("where")
         values["where"] = json.dumps({name: list(texts) for name, texts in query.where.items()})

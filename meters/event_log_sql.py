@@ -19,34 +19,36 @@ CONDITIONS = {
     "not_before": "e.occurred_at >= %(floor)s",
     "not_after": "e.occurred_at <= %(floor)s",
     "key": "e.key = %(key)s AND e.occurred_at = ANY (%(times)s::timestamptz[])",
-    # The sequence number that was given out last is looked up once.
-    "newest": """
-        e.sequence > (
-            SELECT pg_sequence_last_value(pg_get_serial_sequence('meters_event', 'sequence')::regclass)
-        ) - %(newest)s
-    """,
+    "newest": "e.sequence > %(newest)s",
     "voided": "e.void_id IS NOT NULL",
     "not_voided": "e.void_id IS NULL",
     "record": "e.void_id = %(record)s",
     # A dimension that the event lacks is the empty text, whether the meter declares it or not.
     "dimensions": """
-        NOT EXISTS (
-            SELECT FROM jsonb_each_text(%(dimensions)s::jsonb) AS d (name, text)
-            WHERE d.text <> coalesce(
-                (SELECT s.values ->> d.name FROM meters_dimensionset AS s WHERE s.id = e.dimension_set_id),
-                e.extra ->> d.name,
-                ''
-            )
-        )
+        (
+            %(lacked)s::jsonb || coalesce(e.extra, '{}')
+            || (SELECT s.values FROM meters_dimensionset AS s WHERE s.id = e.dimension_set_id)
+        ) @> %(dimensions)s::jsonb
     """,
-    # The meter's own filter, on declared dimensions.
+    # The meter's own filter, on declared dimensions; `filters` has those of all meters that have one, by id.
     "in_filter": """
         NOT EXISTS (
-            SELECT FROM meters_meter AS f CROSS JOIN LATERAL jsonb_each(f."where") AS c (name, texts)
-            WHERE f.id = e.meter_id AND NOT c.texts ? coalesce(
+            SELECT FROM jsonb_each(%(filters)s::jsonb -> e.meter_id::text) AS c (name, texts)
+            WHERE NOT c.texts ? coalesce(
                 (SELECT s.values ->> c.name FROM meters_dimensionset AS s WHERE s.id = e.dimension_set_id), ''
             )
         )
+    """,
+    # The same of the events of all customers, where these are on several machines: no row can ask for more there.
+    "in_filter_of_all": """
+        (NOT %(filters)s::jsonb ? e.meter_id::text OR (e.meter_id, e.dimension_set_id) IN (
+            SELECT f.meter::int, s.id
+            FROM jsonb_each(%(filters)s::jsonb) AS f (meter, "where") CROSS JOIN meters_dimensionset AS s
+            WHERE NOT EXISTS (
+                SELECT FROM jsonb_each(f."where") AS c (name, texts)
+                WHERE NOT c.texts ? coalesce(s.values ->> c.name, '')
+            )
+        ))
     """,
     # The texts that count of declared dimensions, and filters that none of the events meets.
     "where": """
@@ -66,8 +68,8 @@ CONDITIONS = {
         )
     """,
     "changed": """
-        (e.received_at > %(changed_after)s OR EXISTS (
-            SELECT FROM meters_voidrecord AS r WHERE r.id = e.void_id AND r.created_at > %(changed_after)s
+        (e.received_at > %(changed_after)s OR e.void_id IN (
+            SELECT r.id FROM meters_voidrecord AS r WHERE r.created_at > %(changed_after)s
         ))
     """,
     "held_changed": """

@@ -8,7 +8,8 @@ from django.db import transaction
 
 from meters import catalogue
 from meters.aggregation import TIME_WEIGHTED
-from meters.metering_sql import HAS_USAGE
+from meters.distribution import is_distributed
+from meters.metering_sql import HAS_USAGE, HAS_USAGE_ANYWHERE
 from meters.models import Meter
 from meters.statements import execute
 
@@ -50,7 +51,8 @@ def save_meter(meter: Meter, *, changes: Mapping[str, Any]) -> Meter:
 
 def has_usage(meter: Meter) -> bool:
     """Whether an event of the meter ever came in. One that was voided counts: it can be brought back."""
-    return bool(execute(HAS_USAGE, {"meter": meter.pk})[0][0])
+    statement = HAS_USAGE_ANYWHERE if is_distributed() else HAS_USAGE
+    return bool(execute(statement, {"meter": meter.pk})[0][0])
 
 
 def _refuse_what_is_fixed(meter: Meter, changes: Mapping[str, Any]) -> None:

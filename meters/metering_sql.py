@@ -12,3 +12,13 @@ SELECT EXISTS (
     ) AS k
 )
 """
+# The same where usage is on several machines, which know no customers but by their usage: each looks for its own.
+# Uses the primary keys of meters_usageversion and meters_eventkey.
+HAS_USAGE_ANYWHERE = """
+SELECT EXISTS (
+    SELECT FROM meters_usageversion AS v
+    CROSS JOIN LATERAL (
+        SELECT FROM meters_eventkey AS k WHERE k.customer_id = v.customer_id AND k.meter_id = %(meter)s LIMIT 1
+    ) AS k
+)
+"""

@@ -47,6 +47,9 @@ ON CONFLICT (day, code, pointer, meter, sender) DO UPDATE SET
 RETURNING code, pointer, meter
 """
 
+# Asked by itself: in a statement that other machines work on, they would look at a sequence of their own.
+LAST_SEQUENCE = "SELECT pg_sequence_last_value(pg_get_serial_sequence('meters_event', 'sequence')::regclass)"
+
 # The months that events can be stored in.
 PARTITIONS = """
 SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid

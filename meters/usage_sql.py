@@ -84,6 +84,12 @@ UNION ALL
 
 
 @lru_cache(maxsize=512)
+def versions(shape: Shape) -> str:
+    """The last rows of `usage` by themselves. Uses the primary key of meters_usageversion."""
+    return _versions(shape)
+
+
+@lru_cache(maxsize=512)
 def distinct(shape: Shape) -> str:
     """How many different values of unique counts, by meter, window and group.
 

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from meters import verification_sql
+from meters.distribution import is_distributed
 from meters.models import Customer, DimensionSet, Meter
 from meters.rebuilding import Day, Hour, lock_usage, rebuild
 from meters.statements import array, execute
@@ -88,9 +89,14 @@ def verify(spans: Iterable[Span], *, repair: bool = False) -> Iterator[Chunk]:
 
 def differences(span: Span) -> list[Difference]:
     """What is not as the events say, by customer, meter and time."""
-    with connection.cursor() as cursor:
-        cursor.execute(verification_sql.DIFFERENCES, {"first": span.first, "last": span.last})
-        return [Difference(*row) for row in cursor.fetchall()]
+    ids = {"first": span.first, "last": span.last}
+    if not is_distributed():
+        return [Difference(*row) for row in execute(verification_sql.DIFFERENCES, ids)]
+    return [
+        Difference(*row)
+        for (customer,) in execute(verification_sql.CUSTOMERS, ids)
+        for row in execute(verification_sql.DIFFERENCES_OF_ONE, {"first": customer})
+    ]
 
 
 def in_words(found: Sequence[Difference]) -> Iterator[str]:
@@ -140,7 +146,9 @@ def _rebuild(hours: Sequence[Hour], days: Sequence[Day]) -> None:
 
 
 def _restore(keys: Sequence[Difference]) -> None:
-    execute(verification_sql.RESTORE_KEYS, _columns(keys, [d.counted or "" for d in keys]))
+    columns = _columns(keys, [d.counted or "" for d in keys])
+    execute(verification_sql.MOVE_KEYS, columns)
+    execute(verification_sql.RESTORE_KEYS, columns)
 
 
 @transaction.atomic

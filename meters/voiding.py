@@ -22,7 +22,7 @@ from meters.event_log import EventQuery
 from meters.ids import key_of
 from meters.models import Customer, Meter, VoidRecord
 from meters.periods import Period, month_of
-from meters.rebuilding import Day, Hour, lock_usage, rebuild
+from meters.rebuilding import Day, Hour, lock_usage, rebuild, together
 from meters.statements import array, execute
 
 MAX_EVENTS = 100_000
@@ -250,12 +250,14 @@ def _mark(
             "end": month.end,
         }
         for first in range(0, len(events), MARKED_AT_ONCE):
-            columns = _columns(events[first : first + MARKED_AT_ONCE])
-            for customer, meter, hour, count, total, is_distinct in execute(voiding_sql.MARK, fixed | columns):
-                tally.add(customer, meter, count, total)
-                hours.add((customer, meter, hour))
-                if is_distinct:
-                    days.add((customer, meter, hour.astimezone(UTC).date()))
+            at_once = events[first : first + MARKED_AT_ONCE]
+            for statement, one, some in together(voiding_sql.MARK, at_once, lambda event: event.customer_id):
+                marked = execute(statement, fixed | _columns(some) | {"customer": one})
+                for customer, meter, hour, count, total, is_distinct in marked:
+                    tally.add(customer, meter, count, total)
+                    hours.add((customer, meter, hour))
+                    if is_distinct:
+                        days.add((customer, meter, hour.astimezone(UTC).date()))
     return tally, sorted(hours), sorted(days)
 
 
@@ -288,19 +290,21 @@ def _found_by_id(selection: Selection) -> tuple[list[_Found], tuple[EventRef, ..
     customers = dict(Customer.objects.filter(key__in={ref.customer for ref in refs}).values_list("key", "id"))
     meters = dict(Meter.objects.values_list("key", "id"))
     known = [ref for ref in refs if ref.customer in customers and (not ref.meter or ref.meter in meters)]
-    rows = execute(
-        voiding_sql.FOUND_BY_ID,
-        {
-            "customers": array(str(customers[ref.customer]) for ref in known),
-            "meters": array(str(meters[ref.meter]) if ref.meter else "NULL" for ref in known),
-            "keys": array(key_of(ref.id) for ref in known),
-            "all_meters": list(meters.values()),
-        },
-    )
-    _refuse_beyond_limit(len(rows), "events")
-    named = {known[row[0] - 1] for row in rows}
+    named: set[EventRef] = set()
     # By sequence number, as two of the ids may mean one event.
-    found = {event.sequence: event for event in (_Found(*row[1:]) for row in rows)}
+    found: dict[int, _Found] = {}
+    for statement, customer, some in together(voiding_sql.FOUND_BY_ID, known, lambda ref: customers[ref.customer]):
+        parameters = {
+            "customer": customer,
+            "customers": array(str(customers[ref.customer]) for ref in some),
+            "meters": array(str(meters[ref.meter]) if ref.meter else "NULL" for ref in some),
+            "keys": array(key_of(ref.id) for ref in some),
+            "all_meters": list(meters.values()),
+        }
+        for place, *event in execute(statement, parameters):
+            named.add(some[place - 1])
+            found.setdefault(event[3], _Found(*event))
+        _refuse_beyond_limit(len(found), "events")
     held = [event for event in found.values() if not selection.void or event.void_id == selection.void.id]
     return held, tuple(ref for ref in refs if ref not in named)
 

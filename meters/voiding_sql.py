@@ -6,25 +6,37 @@ batches in flight, whose statements lock the table of buckets before they read a
 
 LOCK_USAGE = "LOCK TABLE meters_usagebucket IN SHARE ROW EXCLUSIVE MODE"
 
+
+def of_many(statement: str) -> str:
+    return statement.format(customer="t.customer_id")
+
+
+def of_one(statement: str) -> str:
+    """Says the customer by itself, which a database of several machines needs to find the one that has it all."""
+    return statement.format(customer="%(customer)s::int")
+
+
+# In what follows `{customer}` stands for the customer: see of_many, of_one.
+
 # The events of ids, each id of one meter or (NULL) of all. Answers the position of the id (from 1) and the event.
 # Each step looks up one row by an index (OFFSET 0 keeps it so): the primary key of meters_eventkey, which knows when
 # the event occurred, then meters_event_customer_time.
 FOUND_BY_ID = """
-SELECT r.i, e.customer_id, e.meter_id, e.occurred_at, e.sequence, e.value, e.void_id
+SELECT t.i, e.customer_id, e.meter_id, e.occurred_at, e.sequence, e.value, e.void_id
 FROM unnest(%(customers)s::int[], %(meters)s::int[], %(keys)s::uuid[])
-    WITH ORDINALITY AS r (customer_id, meter_id, key, i)
+    WITH ORDINALITY AS t (customer_id, meter_id, key, i)
 CROSS JOIN LATERAL unnest(
-    CASE WHEN r.meter_id IS NULL THEN %(all_meters)s::int[] ELSE ARRAY[r.meter_id] END
+    CASE WHEN t.meter_id IS NULL THEN %(all_meters)s::int[] ELSE ARRAY[t.meter_id] END
 ) AS m (id)
 CROSS JOIN LATERAL (
     SELECT k.occurred_at FROM meters_eventkey AS k
-    WHERE k.customer_id = r.customer_id AND k.meter_id = m.id AND k.key = r.key
+    WHERE k.customer_id = {customer} AND k.meter_id = m.id AND k.key = t.key
     OFFSET 0
 ) AS k
 CROSS JOIN LATERAL (
     SELECT e.customer_id, e.meter_id, e.occurred_at, e.sequence, e.value, e.void_id
     FROM meters_event AS e
-    WHERE e.customer_id = r.customer_id AND e.meter_id = m.id AND e.occurred_at = k.occurred_at AND e.key = r.key
+    WHERE e.customer_id = {customer} AND e.meter_id = m.id AND e.occurred_at = k.occurred_at AND e.key = t.key
     OFFSET 0
 ) AS e
 """
@@ -43,7 +55,7 @@ WITH target AS MATERIALIZED (
     ) AS t (customer_id, meter_id, occurred_at, sequence)
     CROSS JOIN LATERAL (
         SELECT FROM meters_event AS e
-        WHERE e.customer_id = t.customer_id AND e.meter_id = t.meter_id
+        WHERE e.customer_id = {customer} AND e.meter_id = t.meter_id
           AND e.occurred_at = t.occurred_at AND e.sequence = t.sequence
           AND e.occurred_at >= %(start)s::timestamptz AND e.occurred_at < %(end)s::timestamptz
           AND (e.void_id IS NULL) = %(counted)s::boolean
@@ -54,7 +66,7 @@ WITH target AS MATERIALIZED (
 marked AS (
     UPDATE meters_event AS e SET void_id = %(void)s::int
     FROM target AS t
-    WHERE e.customer_id = t.customer_id AND e.meter_id = t.meter_id
+    WHERE e.customer_id = {customer} AND e.meter_id = t.meter_id
       AND e.occurred_at = t.occurred_at AND e.sequence = t.sequence
       AND e.occurred_at >= %(start)s::timestamptz AND e.occurred_at < %(end)s::timestamptz
     RETURNING e.customer_id, e.meter_id, e.occurred_at, e.value, e.distinct_value
@@ -69,24 +81,24 @@ FROM marked GROUP BY 1, 2, 3
 REBUILD_BUCKETS = """
 WITH span AS MATERIALIZED (
     SELECT customer_id, meter_id, hour, hour + interval '1 hour' AS until
-    FROM unnest(%(customers)s::int[], %(meters)s::int[], %(hours)s::timestamptz[]) AS t (customer_id, meter_id, hour)
+    FROM unnest(%(customers)s::int[], %(meters)s::int[], %(times)s::timestamptz[]) AS t (customer_id, meter_id, hour)
 ),
 recount AS MATERIALIZED (
-    SELECT span.customer_id, span.meter_id, span.hour, r.*
-    FROM span CROSS JOIN LATERAL (
+    SELECT t.customer_id, t.meter_id, t.hour, r.*
+    FROM span AS t CROSS JOIN LATERAL (
         SELECT e.dimension_set_id, count(*) AS count, sum(e.value) AS sum, min(e.value) AS min, max(e.value) AS max,
                (array_agg(e.value ORDER BY e.occurred_at DESC, e.sequence DESC))[1] AS last,
                max(e.occurred_at) AS last_at,
                (array_agg(e.sequence ORDER BY e.occurred_at DESC, e.sequence DESC))[1] AS last_sequence
         FROM meters_event AS e
-        WHERE e.customer_id = span.customer_id AND e.meter_id = span.meter_id
-          AND e.occurred_at >= span.hour AND e.occurred_at < span.until AND e.void_id IS NULL
+        WHERE e.customer_id = {customer} AND e.meter_id = t.meter_id
+          AND e.occurred_at >= t.hour AND e.occurred_at < t.until AND e.void_id IS NULL
         GROUP BY 1
     ) AS r
 ),
 emptied AS (
-    DELETE FROM meters_usagebucket AS b USING span
-    WHERE b.customer_id = span.customer_id AND b.meter_id = span.meter_id AND b.hour = span.hour
+    DELETE FROM meters_usagebucket AS b USING span AS t
+    WHERE b.customer_id = {customer} AND b.meter_id = t.meter_id AND b.hour = t.hour
       AND NOT EXISTS (
           SELECT FROM recount AS r
           WHERE r.customer_id = b.customer_id AND r.meter_id = b.meter_id AND r.hour = b.hour
@@ -117,21 +129,21 @@ REBUILD_DISTINCT = """
 WITH span AS MATERIALIZED (
     SELECT customer_id, meter_id, day, day::timestamp AT TIME ZONE 'UTC' AS start_at,
            (day + 1)::timestamp AT TIME ZONE 'UTC' AS end_at
-    FROM unnest(%(customers)s::int[], %(meters)s::int[], %(days)s::date[]) AS t (customer_id, meter_id, day)
+    FROM unnest(%(customers)s::int[], %(meters)s::int[], %(times)s::date[]) AS t (customer_id, meter_id, day)
 ),
 recount AS MATERIALIZED (
-    SELECT span.customer_id, span.meter_id, span.day, r.dimension_set_id, r.value
-    FROM span CROSS JOIN LATERAL (
+    SELECT t.customer_id, t.meter_id, t.day, r.dimension_set_id, r.value
+    FROM span AS t CROSS JOIN LATERAL (
         SELECT DISTINCT e.dimension_set_id, e.distinct_value AS value
         FROM meters_event AS e
-        WHERE e.customer_id = span.customer_id AND e.meter_id = span.meter_id
-          AND e.occurred_at >= span.start_at AND e.occurred_at < span.end_at
+        WHERE e.customer_id = {customer} AND e.meter_id = t.meter_id
+          AND e.occurred_at >= t.start_at AND e.occurred_at < t.end_at
           AND e.distinct_value IS NOT NULL AND e.void_id IS NULL
     ) AS r
 ),
 gone AS (
-    DELETE FROM meters_usagedistinct AS d USING span
-    WHERE d.customer_id = span.customer_id AND d.meter_id = span.meter_id AND d.day = span.day
+    DELETE FROM meters_usagedistinct AS d USING span AS t
+    WHERE d.customer_id = {customer} AND d.meter_id = t.meter_id AND d.day = t.day
       AND NOT EXISTS (
           SELECT FROM recount AS r
           WHERE r.customer_id = d.customer_id AND r.meter_id = d.meter_id AND r.day = d.day

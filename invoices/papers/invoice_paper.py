@@ -34,7 +34,7 @@ PRICED = (InvoiceLine.Kind.USAGE, InvoiceLine.Kind.TRIAL, InvoiceLine.Kind.CORRE
 def invoice_paper(invoice: Invoice, *, now: datetime | None = None) -> Paper:
     """`now` counts for an estimate only."""
     now = now or timezone.now()
-    is_behind = invoice.is_live and Invoice.objects.filter(overtaken(), pk=invoice.pk).exists()
+    is_behind = invoice.is_live and Invoice.objects.filter(overtaken([invoice.pk]), pk=invoice.pk).exists()
     seller, addressee = seller_of(invoice), addressee_of(invoice)
     lines = open_lines(invoice, with_days=False, now=now)
     credits_, settled = invoice_credits(invoice, now=now), settled_of(invoice)
