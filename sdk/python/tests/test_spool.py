@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from conftest import FakeServer, cut_after_counting, refuse, slow
 
 from tollmeter import FactsDropped, Problem, QueueFull, SpoolFailed, Tollmeter, TollmeterError, Unreachable
+from tollmeter.spool import Spool
 
 Make = Callable[..., Tollmeter]
 
@@ -195,6 +197,11 @@ def test_two_clients_of_one_process_share_a_file(server: FakeServer, client: Mak
     assert len(server.facts) == sum(server.batches) == 400
 
 
+def in_file(path: Path) -> list[int]:
+    with closing(sqlite3.connect(path)) as db:
+        return [number for (number,) in db.execute("SELECT number FROM facts")]
+
+
 def test_a_full_file_raises_or_drops_the_oldest(server: FakeServer, client: Make, spool_path: Path) -> None:
     server.always = refuse(503)
     strict = client(spool=spool_path, queue_size=3, when_full="raise")
@@ -211,6 +218,34 @@ def test_a_full_file_raises_or_drops_the_oldest(server: FakeServer, client: Make
     assert server.order == sorted(server.order)
     assert server.order[-1] == ids[-1]
     assert len(server.order) + lenient.counters.dropped >= 8
+
+
+@pytest.mark.parametrize("closed_at_once", [False, True])
+def test_what_a_full_disk_did_not_take_is_in_the_file_later(
+    server: FakeServer, client: Make, spool_path: Path, closed_at_once: bool
+) -> None:
+    server.always = refuse(503)
+    tollmeter = client(spool=spool_path, retry_wait=30, retry_wait_max=30)
+    first = tollmeter.meter("acme", "ApiCalls")
+    while not server.batches:
+        time.sleep(0.005)
+    assert isinstance(tollmeter.queue, Spool)
+    with tollmeter.queue.changed:
+        tollmeter.queue._db().execute("PRAGMA max_page_count = 1")
+    ids = [first, *(tollmeter.meter("acme", "ApiCalls", dimensions={"text": "x" * 100}) for _ in range(200))]
+    assert len(in_file(spool_path)) < 100
+    assert tollmeter.counters.queued == 201
+    with tollmeter.queue.changed:
+        tollmeter.queue._db().execute("PRAGMA max_page_count = 100000")
+    if not closed_at_once:
+        ids.append(tollmeter.meter("acme", "ApiCalls"))
+        assert len(in_file(spool_path)) == 202
+    assert not tollmeter.close(timeout=0.1)
+    assert len(in_file(spool_path)) == len(ids)
+    assert tollmeter.counters.dropped == 0
+    server.always = None
+    assert client(spool=spool_path).flush(30)
+    assert server.facts.keys() == set(ids)
 
 
 def test_a_full_file_blocks_until_there_is_room(server: FakeServer, client: Make, spool_path: Path) -> None:

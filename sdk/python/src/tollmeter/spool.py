@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS sender (one INTEGER PRIMARY KEY CHECK (one = 1), toke
 SETTINGS = ("journal_mode=WAL", "synchronous=NORMAL")
 # The first and the last number are at the ends of the index, so this takes no longer with millions.
 WAITING = "SELECT coalesce((SELECT max(number) FROM facts) - (SELECT min(number) FROM facts) + 1, 0)"
+INSERT = "INSERT INTO facts (fact) VALUES (?)"
 # Facts in memory while the file cannot be written, as where the disk is full.
 SPARE_SIZE = 10_000
 POLL_SECONDS = 0.05
@@ -91,9 +92,11 @@ class Spool:
                 db = self._db()
                 if db.execute(WAITING).fetchone()[0] >= self.size:
                     self._make_room(db)
-                db.execute("INSERT INTO facts (fact) VALUES (?)", (fact,))
+                db.execute(INSERT, (fact,))
             except sqlite3.Error:
                 self._put_spare(fact)
+            else:
+                self._store_spare()
             self._new += 1
             if self._new == self.batch_size:
                 self.changed.notify_all()
@@ -117,6 +120,13 @@ class Spool:
             self._spare.popleft()
             self.dropped += 1
         self._spare.append(fact)
+
+    def _store_spare(self) -> None:
+        """Puts the facts that are in memory alone into the file, as far as it takes them now."""
+        with suppress(sqlite3.Error):
+            while self._spare:
+                self._db().execute(INSERT, (self._spare[0],))
+                self._spare.popleft()
 
     def is_full(self) -> bool:
         return self.queued() >= self.size
@@ -297,11 +307,14 @@ class Spool:
                 self._connection = None
 
     def give_up(self) -> int:
-        """What is in the file stays there. Drops what could not be written into it; how many that was."""
+        """What is in the file stays there. Drops what cannot be written into it; how many that was."""
         with self.changed:
-            left = len(self._spare) + len(self._spare_in_flight)
-            self._spare.clear()
+            # Whoever sends it may be at it still: what comes twice counts once.
+            self._spare.extendleft(reversed(self._spare_in_flight))
             self._spare_in_flight = []
+            self._store_spare()
+            left = len(self._spare)
+            self._spare.clear()
             return left
 
     def _db(self) -> sqlite3.Connection:
