@@ -18,9 +18,14 @@ from psycopg.conninfo import conninfo_to_dict
 YES, NO = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 HOST = re.compile(r"\.?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
 SHOWN = 60
-PREFIX = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", re.ASCII)
-# What addresses of our own begin with.
-TAKEN = frozenset({"v1", "admin", "healthz", "metrics", "static", "embed"})
+# No part is of dots alone: clients take those for folders.
+PREFIX = re.compile(r"(?!\.+(/|$))[A-Za-z0-9_.-]+(/(?!\.+(/|$))[A-Za-z0-9_.-]+)*", re.ASCII)
+# What addresses of our own begin with: a test holds it to all that are mounted.
+TAKEN = frozenset(
+    {"v1", "admin", "healthz", "metrics", "static", "embed", "account", "alerts", "api-access", "brand", "credit-notes"}
+    | {"enter", "invoices", "join", "leave", "password-reset", "plan", "settings", "sign-in", "sign-out", "statement"}
+    | {"switch-customer", "team", "usage"}
+)
 
 
 class WrongEnvironment(SystemExit):
@@ -172,10 +177,12 @@ class Environment:
         self._fault(name, text, "write the whole dotted path of a class that is installed")
         return default
 
-    def prefix(self, name: str) -> str:
-        """Below which address something is mounted, with a slash at its end: `openmeter/`. Empty: nowhere."""
+    def prefix(self, name: str, other: str = "") -> str:
+        """Below which address something is mounted, with a slash at its end: `openmeter/`. Empty: nowhere. `other` is
+        a prefix that neither may begin with the other."""
         text = self.text(name).strip("/")
-        if text and (not PREFIX.fullmatch(text) or text.partition("/")[0] in TAKEN):
+        is_within = other and (f"{text}/".startswith(other) or other.startswith(f"{text}/"))
+        if text and (not PREFIX.fullmatch(text) or text.partition("/")[0].lower() in TAKEN or is_within):
             self._fault(name, text, "write the beginning of an address that nothing else has, such as openmeter/")
             return ""
         return f"{text}/" if text else ""

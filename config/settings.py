@@ -69,7 +69,7 @@ WEB_STATEMENT_SECONDS = env.number("WEB_STATEMENT_SECONDS", 30, most=3600)
 API_RATE_LIMIT = env.number("API_RATE_LIMIT", 0) or None
 # Where clients of others find the APIs that ours stands in for, such as openmeter/; unset: nowhere.
 AMBERFLO_PREFIX = env.prefix("AMBERFLO_PREFIX")
-OPENMETER_PREFIX = env.prefix("OPENMETER_PREFIX")
+OPENMETER_PREFIX = env.prefix("OPENMETER_PREFIX", other=AMBERFLO_PREFIX)
 # Where people reach this installation, such as https://billing.example; unset: mails have no links.
 PUBLIC_URL: str = env.web_address("PUBLIC_URL")
 # How many proxies stand in front: the outermost one's X-Forwarded-For says where a request comes from.

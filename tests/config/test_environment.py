@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.urls import get_resolver
 
 from config import settings
-from config.environment import WrongEnvironment
+from config.environment import TAKEN, WrongEnvironment
 from config.production import NEW_KEY
 from config.servers import ServerFailed
 from config.services import BASE_DIR, Services
@@ -145,7 +146,10 @@ def test_a_private_network_without_tls_has_to_be_said(start: Start) -> None:
         ("WEB_PROCESSES", "0", "from 1"),
         ("WEB_THREADS", "many", "from 1"),
         ("WORKER_PROCESSES", "0", "from 1"),
-        ("AMBERFLO_PREFIX", "/v1/", "the beginning of an address"),
+        *(
+            ("AMBERFLO_PREFIX", text, "the beginning of an address")
+            for text in ("/v1/", "Invoices", "settings/theirs", "..", "theirs/../v1", "their<path:rest>", "a//b")
+        ),
         ("DEMO", "true", "take out one of them"),
     ],
 )
@@ -157,6 +161,22 @@ def test_each_wrong_value_is_told_by_its_name_with_what_to_do(
     assert re.search(rf"\b{name}\b", faults[0])
     assert words in faults[0]
     assert len(faults[0]) < 300
+
+
+@pytest.mark.parametrize("other", ["theirs", "/theirs/", "theirs/more", "the"])
+def test_of_two_prefixes_none_is_within_the_other(start: Start, other: str) -> None:
+    if other == "the":
+        # The same letters are not the same address.
+        assert start(AMBERFLO_PREFIX="theirs/", OPENMETER_PREFIX=other)["OPENMETER_PREFIX"] == "the/"
+        return
+    for one, two in (("theirs", other), (other, "theirs")):
+        assert "OPENMETER_PREFIX" in faults_of(start, AMBERFLO_PREFIX=one, OPENMETER_PREFIX=two)[0]
+
+
+def test_no_prefix_takes_an_address_of_ours() -> None:
+    ours = {str(mounted.pattern) for mounted in get_resolver("config.urls").url_patterns}
+    ours |= {str(mounted.pattern) for mounted in get_resolver("portal.urls").url_patterns}
+    assert {address.partition("/")[0] for address in ours if "/" in address} <= TAKEN
 
 
 def test_two_ways_of_tls_to_the_mail_server_exclude_each_other(start: Start) -> None:
