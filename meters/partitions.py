@@ -54,7 +54,8 @@ def ensure_span(first: datetime, last: datetime) -> None:
             cursor.execute(sql.IS_TABLE, {"name": name})
             if cursor.fetchone() == (False,):
                 bounds = {"start": f"'{month} 00:00+00'", "end": f"'{next_month(month)} 00:00+00'"}
-                cursor.execute(sql.CREATE_PARTITION.format(name=name, **bounds))
+                cursor.execute(sql.CREATE_PARTITION.format(name=name))
+                cursor.execute(sql.ATTACH_PARTITION.format(name=name, **bounds))
     transaction.on_commit(lambda: _known.update(missing))
 
 

@@ -67,7 +67,5 @@ IS_TABLE = "SELECT to_regclass(%(name)s) IS NOT NULL"
 # A month's partition; its name and bounds are made of the month alone (meters/partitions.py), never of input. Made by
 # itself and attached, as nobody waits for that: CREATE TABLE ... PARTITION OF waits until nobody uses the events, a
 # backup for instance, and whoever comes to use them waits behind it.
-CREATE_PARTITION = """
-CREATE TABLE {name} (LIKE meters_event INCLUDING ALL EXCLUDING IDENTITY);
-ALTER TABLE meters_event ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end})
-"""
+CREATE_PARTITION = "CREATE TABLE {name} (LIKE meters_event INCLUDING ALL EXCLUDING IDENTITY)"
+ATTACH_PARTITION = "ALTER TABLE meters_event ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end})"
