@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from conftest import FakeServer
 
 from tollmeter.command import main
 
@@ -47,3 +48,25 @@ def test_tabs(imported: tuple[Path, list[str]], capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit):
         main([*command, "--delimiter", "::"])
     assert "one character" in capsys.readouterr().err
+
+
+def test_a_row_far_down_that_was_put_right(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOLLMETER_URL", server.url)
+    monkeypatch.setenv("TOLLMETER_API_KEY", "key")
+    server.rejects = {"NoSuch"}
+    file = tmp_path / "usage.csv"
+    wrong = HEADER + ROW + "\n" * 100_000 + ROW.replace("ApiCalls", "NoSuch")
+    file.write_text(wrong)
+    assert main(["import-csv", str(file)]) == 1
+    file.write_text(wrong.replace("NoSuch", "ApiCalls"))
+    assert main(["import-csv", str(file)]) == 1
+    assert "another file than the one whose import was begun; say --restart" in capsys.readouterr().err
+    assert main(["import-csv", str(file), "--restart"]) == 0
+    assert len(server.facts) == 2
+    # What it has grown by is sent alone.
+    with file.open("a") as grown:
+        grown.write(ROW)
+    assert main(["import-csv", str(file)]) == 0
+    assert (len(server.facts), server.batches[-1]) == (3, 1)

@@ -35,8 +35,7 @@ BATCH = 1000
 AHEAD = 20_000
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 WITH_ZONE = re.compile(r".*([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-# By this beginning a file is known again.
-BEGINNING = 65_536
+PIECE = 1024 * 1024
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -185,18 +184,26 @@ class Import:
 
     def _read_state(self, *, restart: bool) -> dict[str, Any]:
         size = self._file.stat().st_size
-        known = min(BEGINNING, size)
-        new = {"known": known, "hash": self._hash_of(known), "offset": 0, "row": 0}
+        # By all of it a file is known again, and it may grow.
+        new = {"known": size, "hash": self._hash_of(size), "offset": 0, "row": 0}
         if restart or not self._state_path.exists():
             return {**new, "sent": 0, "duplicate": 0, "rejected": 0}
         state: dict[str, Any] = json.loads(self._state_path.read_text())
         if state["hash"] != self._hash_of(state["known"]) or state["offset"] > size:
             raise ValueError(f"{self._file} is another file than the one whose import was begun; say --restart.")
+        state.update(known=new["known"], hash=new["hash"])
         return state
 
     def _hash_of(self, size: int) -> str:
+        hashed = hashlib.blake2b(digest_size=16)
         with self._file.open("rb") as file:
-            return hashlib.blake2b(file.read(size), digest_size=16).hexdigest()
+            while size > 0:
+                read = file.read(min(size, PIECE))
+                if not read:
+                    break
+                hashed.update(read)
+                size -= len(read)
+        return hashed.hexdigest()
 
     def run(self) -> int:
         size = self._file.stat().st_size
