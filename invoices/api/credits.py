@@ -373,7 +373,9 @@ class CreditRuleSerializer(Settable):
         required=False, allow_null=True, help_text="What the event `credit.low` asks for. Null: it only tells."
     )
     is_low = serializers.SerializerMethodField()
-    told_at = serializers.DateTimeField(read_only=True, help_text="Since when it is low. Null: it is not.")
+    told_at = serializers.DateTimeField(
+        read_only=True, allow_null=True, help_text="Since when it is low. Null: it is not."
+    )
 
     @extend_schema_field(serializers.BooleanField())
     def get_is_low(self, rule: CreditRule) -> bool:

@@ -1,5 +1,7 @@
 """Reading an ingest body: bounded before anything is decoded, whatever its encoding says."""
 
+import json
+import math
 import zlib
 from typing import Any
 
@@ -61,9 +63,23 @@ class BoundedJSONParser(JSONParser):
         if declared_length(parser_context["request"]) > MAX_SMALL_BODY:
             raise _too_large(MAX_SMALL_BODY)
         try:
-            return super().parse(stream, media_type, {**parser_context, "encoding": "utf-8"})
+            return json.loads(stream.read().decode(), parse_constant=_no_number, parse_float=_finite)
         except RecursionError as error:
             raise ParseError("The body is nested too deeply.") from error
+        except ValueError as error:
+            raise ParseError(f"JSON parse error - {error}") from error
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    """What floating point can hold: beyond it Python makes 1e999 infinite, which no field expects."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("a number is beyond all limits")
+    return number
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:

@@ -71,15 +71,30 @@ PROBLEMS: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
         "There is none, or none that this API key may see.",
         [("Not Found", "not_found", "Not found.")],
     ),
+    "406": (
+        "NotAcceptable",
+        "The `Accept` header takes none of the types that there are.",
+        [("Not Acceptable", "not_acceptable", "The answer can be application/json or text/csv.")],
+    ),
     "409": (
         "Conflict",
         "Another request was faster.",
         [("Conflict", "conflict", "Another request has just done the same. Read it, and decide again.")],
     ),
+    "411": (
+        "LengthRequired",
+        "The body came without a `Content-Length`.",
+        [("Length Required", "length_required", "Send the body with a Content-Length, not in chunks.")],
+    ),
     "413": (
         "TooLarge",
         "The body is larger than is taken.",
         [("Content Too Large", "too_large", "The body is larger than 1,048,576 bytes; nothing was done.")],
+    ),
+    "415": (
+        "UnsupportedMediaType",
+        "The body is of a type or packing that is not read here.",
+        [("Unsupported Media Type", "unsupported_media_type", 'Unsupported media type "text/plain" in request.')],
     ),
     "422": (
         "KeyReused",
@@ -97,6 +112,11 @@ PROBLEMS: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
         "TooManyRequests",
         "More requests a second than this API key may send.",
         [("Too Many Requests", "rate_limited", "This API key may send 50 requests a second. Wait, and go on.")],
+    ),
+    "503": (
+        "Unavailable",
+        "The database cannot do it at the moment. Nothing was done; send the same again.",
+        [("Service Unavailable", "database_unavailable", "The database does not answer. Try again in a moment.")],
     ),
 }
 IDEMPOTENCY_KEY = {
@@ -151,9 +171,12 @@ class ApiSchema(AutoSchema):
             for status, answer in responses.items():
                 if status.startswith("2"):
                     answer.setdefault("headers", {})[REPLAYED] = replayed
-        statuses = ["400", "401", "403", "429"]
-        statuses += ["404"] if "{" in self.path else []
-        statuses += ["413"] if "requestBody" in operation else []
+        pages = any(parameter["name"] == "cursor" for parameter in operation.get("parameters", []))
+        statuses = ["400", "401", "403", "406", "429", "503"]
+        # A cursor that is none of ours is the page of no list.
+        statuses += ["404"] if pages or "{" in self.path else []
+        statuses += ["411"] if self.method in MUTATING else []
+        statuses += ["413", "415"] if "requestBody" in operation else []
         statuses += ["409", "422"] if changes and not own_repeats else []
         for status in statuses:
             responses.setdefault(status, self._problem(status))
@@ -189,7 +212,7 @@ class ApiSchema(AutoSchema):
                 }
             },
         }
-        if status == "429":
+        if status in ("429", "503"):
             answer["headers"] = {"Retry-After": RETRY_AFTER}
         ref: dict[str, Any] = self._component(name, ResolvedComponent.RESPONSE, answer).ref
         return ref
