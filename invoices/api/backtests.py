@@ -216,6 +216,7 @@ class BacktestViewSet(
     """The backtests of a plan."""
 
     permissions = {"rows": "invoices.view_backtest"}
+    conflicts = ("rows",)
     queryset = Backtest.objects.all()
     serializer_class = BacktestSerializer
     pagination_class = NewestFirst

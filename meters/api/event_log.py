@@ -145,6 +145,7 @@ class EventView(APIView):
     """The events of one id."""
 
     permissions = {"GET": "meters.view_event"}
+    conflicts = ("GET",)
     customer_keys: tuple[str, ...] = ("GET",)
 
     @extend_schema(

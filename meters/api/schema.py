@@ -178,6 +178,9 @@ class ApiSchema(AutoSchema):
         statuses += ["411"] if self.method in MUTATING else []
         statuses += ["413", "415"] if "requestBody" in operation else []
         statuses += ["409", "422"] if changes and not own_repeats else []
+        # What a view says of reading that may come too early, or of a path that may mean two things.
+        conflicts: tuple[str, ...] = getattr(self.view, "conflicts", ())
+        statuses += ["409"] if {self.method, getattr(self.view, "action", None)} & {*conflicts} else []
         for status in statuses:
             responses.setdefault(status, self._problem(status))
         for status, answer in responses.items():
