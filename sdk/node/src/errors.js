@@ -27,11 +27,11 @@ export class Unreachable extends TollmeterError {
 // again; null: never.
 export class Problem extends TollmeterError {
   constructor(status, document) {
-    const { code = "", title = "", detail = "" } = document;
+    const [code, title, detail] = [document.code, document.title, document.detail].map(textOf);
     const errors = Array.isArray(document.errors) ? document.errors : [];
-    const faults = errors.map((fault) => ` ${fault?.pointer ?? fault?.parameter ?? ""}: ${fault?.detail ?? ""}`);
+    const faults = errors.map((fault) => ` ${textOf(fault?.pointer ?? fault?.parameter)}: ${textOf(fault?.detail)}`);
     super(`${status} ${code || title}: ${detail}${faults.join("")}`);
-    Object.assign(this, { status, code: String(code), title: String(title), detail: String(detail), errors });
+    Object.assign(this, { status, code, title, detail, errors });
     this.retryIn = null;
   }
 }
@@ -52,4 +52,10 @@ export class FactsDropped extends TollmeterError {
     this.count = count;
     this.why = why;
   }
+}
+
+// What something in between has there need not be a text, nor become one: `String()` calls what it finds in an object.
+function textOf(part) {
+  if (typeof part === "string") return part;
+  return part === undefined || part === null ? "" : JSON.stringify(part);
 }
