@@ -52,6 +52,7 @@ def test_no_call_is_a_fault_of_the_server_and_answers_are_as_documented(tmp_path
     client = APIClient()
     client.credentials(HTTP_X_API_KEY=key)
     fill(client, timezone.now())
+    # One worker: with threads, Python 3.11 fails in its own compiler now and then (AST constructor recursion depth).
     live = Live(_database_url(), tmp_path)
     live.start("web")
     try:
@@ -60,7 +61,7 @@ def test_no_call_is_a_fault_of_the_server_and_answers_are_as_documented(tmp_path
             *(str(PROGRAMS / "schemathesis"), "--config-file", str(configuration(tmp_path))),
             *("run", f"{live.url}/v1/schema?format=json", "--header", f"X-API-KEY: {key}"),
             *("--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing", "--continue-on-failure"),
-            *("--seed", SEED, "--max-time", str(SECONDS), "--max-examples", "10", "--workers", "2"),
+            *("--seed", SEED, "--max-time", str(SECONDS), "--max-examples", "10", "--workers", "1"),
             *("--request-timeout", "30", "--generation-database", "none", "--suppress-health-check", "all"),
             *("--warnings", "off", "--no-color"),
         ]
