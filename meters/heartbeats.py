@@ -19,7 +19,9 @@ FORGOTTEN = timedelta(days=1)
 
 def note(kind: Heartbeat.Kind, name: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(heartbeats_sql.NOTE, {"kind": kind.value, "name": name[:200], "forgotten": FORGOTTEN.total_seconds()})
+        cursor.execute(
+            heartbeats_sql.NOTE, {"kind": kind.value, "name": name[:200], "forgotten": FORGOTTEN.total_seconds()}
+        )
 
 
 def heard_of(kind: Heartbeat.Kind) -> list[tuple[str, timedelta]]:

@@ -153,7 +153,8 @@ def test_the_list_counts_no_table_and_asks_little(
     make_meter()
     for number in range(5):
         send(f"customer-{number}", "ApiCalls", number)
-    # Session, user, its second factor, the events, and once each: customers, meters, dimension sets, the meters to choose from.
+    # Session, user, its second factor, the events, and once each: customers, meters, dimension sets, the meters to
+    # choose from.
     with django_assert_num_queries(8) as queries:
         assert len(event_ids(staff.get(PAGE))) == 5
     assert not [query["sql"] for query in queries.captured_queries if "COUNT(" in query["sql"].upper()]

@@ -1,4 +1,4 @@
-"""OpenMeter's own client against a web server of ours; and, without a server, what it is told where it cannot have it."""
+"""OpenMeter's own client against a web server of ours; and, without one, what it is told where it cannot have it."""
 
 import asyncio
 import json
