@@ -57,7 +57,7 @@ THINGS = (
     Thing("Meters", "meters.meter meters.dimensionset", KEPT, VIEW, VIEW, VIEW),
     Thing(
         "Usage events",
-        "meters.event meters.eventkey meters.usagebucket meters.usagedistinct meters.usageversion",
+        "meters.event meters.eventkey meters.retiredmonth meters.usagebucket meters.usagedistinct meters.usageversion",
         f"{VIEW} {ADD}",
         VIEW,
         VIEW,
