@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from invoices.models import Invoice
@@ -14,6 +15,7 @@ from meters.customers import create_customer
 from meters.decoding import EventIn
 from meters.events import Recorded, record_events
 from meters.models import Customer, Meter
+from meters.staff_groups import sync_groups
 from pricing.assignments import assign
 from pricing.models import Assignment, Plan
 from pricing.plans import activate, draft_version, set_rate
@@ -80,3 +82,10 @@ def run_sweep() -> None:
 
 def live_invoice(customer: Customer) -> Invoice:
     return Invoice.objects.get(customer=customer, status__in=Invoice.LIVE)
+
+
+def role_group(role: str) -> Group:
+    """The group of a role of staff. A test that commits leaves a database without groups behind."""
+    if not Group.objects.filter(name=role).exists():
+        sync_groups()
+    return Group.objects.get(name=role)

@@ -76,7 +76,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     options = early_config.known_args_namespace
     # Who hands out the tests to workers runs none.
     hands_out = getattr(options, "numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ
-    if options.help or options.version or options.collectonly or hands_out:
+    if options.help or options.version or hands_out:
         os.environ.setdefault("SECRET_KEY", "no test runs")
         # Tests whose parameters are sets are named alike in all workers.
         os.environ.setdefault("PYTHONHASHSEED", "0")

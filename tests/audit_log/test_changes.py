@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -21,7 +21,7 @@ from portal.roles import Role
 from pricing.models import Plan, Rate
 from pricing.plans import draft_version
 from tests.audit_log.written import of, written
-from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, run_sweep, send
+from tests.factories import STORY_RATE, make_customer, make_meter, make_plan, put_on, role_group, run_sweep, send
 from tests.invoices.settled import DECEMBER, finalize, make_bill
 from tests.portal.guests import come_by_link
 
@@ -70,7 +70,7 @@ class TestByTheAdmin:
         assert (list(row.before or {}), list(row.after or {})) == (["revoked_at"], ["revoked_at"])
         assert row.label == f"old {key.start}"
 
-        person, group = User.objects.create_user("bob", is_staff=True), Group.objects.get(name="finance")
+        person, group = User.objects.create_user("bob", is_staff=True), role_group("finance")
         with written() as rows:
             person.groups.add(group)
             person.groups.remove(group)

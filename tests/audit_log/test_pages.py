@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Permission, User
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test import Client
@@ -23,7 +23,7 @@ from meters.request_id import of as request_of
 from meters.staff_roles import StaffRole
 from pricing.models import Plan
 from pricing.plans import draft_version, set_rate
-from tests.factories import STORY_RATE, make_customer, make_meter
+from tests.factories import STORY_RATE, make_customer, make_meter, role_group
 
 pytestmark = pytest.mark.django_db
 
@@ -49,7 +49,7 @@ def plan(empty_log: None) -> Plan:
 
 def role(name: StaffRole) -> Client:
     user = User.objects.create_user(name.name.lower(), is_staff=True)
-    user.groups.add(Group.objects.get(name=name.value))
+    user.groups.add(role_group(name.value))
     client = Client()
     client.force_login(user)
     return client

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.core import mail as locmem
 from django.db import OperationalError, connection
 from django.test import Client
@@ -24,7 +24,7 @@ from invoices.webhooks.delivering import send_due as deliver_due
 from invoices.webhooks.endpoints import create_endpoint
 from invoices.webhooks.spreading import spread
 from meters.models import Customer
-from tests.factories import live_invoice, make_customer, make_meter, put_on, send
+from tests.factories import live_invoice, make_customer, make_meter, put_on, role_group, send
 from tests.invoices.november import NOW
 from tests.invoices.plans import ONE_EACH, plan_with
 from tests.invoices.receiver import receiving
@@ -276,7 +276,7 @@ class TestStaff:
 
     def test_who_only_looks_changes_nothing(self, row: FailingWork) -> None:
         reader = User.objects.create_user("reader", is_staff=True)
-        reader.groups.add(Group.objects.get(name="read-only"))
+        reader.groups.add(role_group("read-only"))
         client = Client()
         client.force_login(reader)
         assert "Opening invoices" in self.page(client)

@@ -335,6 +335,7 @@ class TestWhatIsCounted:
             "limit": 26,
             "where": '{"source": ["crm"]}',
             "unless": "[]",
+            "filters": "{}",
         }
         names = ["start", "end", "where", "unless", "in_filter", "changed"]
         times = {"start": at(9, 1), "end": at(10, 1), "changed_after": at(10, 3)}

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from meters.staff_groups import sync_groups
 from meters.staff_roles import StaffRole
+from tests.factories import role_group
 
 NOW = datetime(2026, 11, 18, 14, 2, tzinfo=UTC)
 PASSWORD = "a long enough password"
@@ -38,12 +38,9 @@ def staff(db: None) -> Staff:
     """Makes somebody of the staff with this role."""
 
     def make(name: str, role: StaffRole | None = None, **fields: object) -> User:
-        # A test that commits leaves a database without groups behind.
-        if not Group.objects.filter(name=StaffRole.OWNER).exists():
-            sync_groups()
         user = User.objects.create_user(name, f"{name}@vendor.example", PASSWORD, is_staff=True, **fields)
         if role is not None:
-            user.groups.add(Group.objects.get(name=role))
+            user.groups.add(role_group(role))
         return user
 
     return make

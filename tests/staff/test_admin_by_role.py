@@ -23,7 +23,7 @@ from invoices.models import Alert
 from meters.staff_groups import sync_groups
 from meters.staff_roles import StaffRole, allows
 from portal.people.session_store import SessionStore
-from tests.factories import make_customer, make_meter
+from tests.factories import make_customer, make_meter, role_group
 from tests.staff.conftest import Staff, signed_in
 from tests.staff.pages import (
     ACTIONS,
@@ -118,7 +118,7 @@ def test_the_words_are_about_pages_that_there_are() -> None:
 def test_the_history_is_shown_to_who_sees_the_row(staff: Staff) -> None:
     """As Django has it: it asks for the permission to look at the row."""
     assert not [type(one) for one in admin.site._registry.values() if type(one).history_view != ModelAdmin.history_view]
-    group = Group.objects.get(name=StaffRole.SUPPORT)
+    group = role_group(StaffRole.SUPPORT)
     for role in ROLES:
         client = signed_in(staff(f"of-{role}", role))
         answer = client.get(reverse("admin:auth_group_history", args=[group.pk]))
@@ -183,7 +183,7 @@ def test_a_superuser_sees_everything() -> None:
 
 def test_a_second_role_adds_to_the_first(staff: Staff) -> None:
     both = staff("ada", StaffRole.SUPPORT)
-    both.groups.add(Group.objects.get(name=StaffRole.FINANCE))
+    both.groups.add(role_group(StaffRole.FINANCE))
     client = signed_in(both)
     assert client.get("/admin/pricing/plan/add/").status_code == 200
     assert may(StaffRole.SUPPORT, "portal.view_as_customer")
@@ -211,12 +211,12 @@ class TestGroups:
         sync_groups()
         known = names_of(Permission.objects)
         for role in StaffRole:
-            held = names_of(Group.objects.get(name=role).permissions)
+            held = names_of(role_group(role).permissions)
             assert held == {one for one in known if allows(role, one)}, role
 
     def test_what_was_given_by_hand_is_taken_back(self, db: None) -> None:
         sync_groups()
-        support = Group.objects.get(name="support")
+        support = role_group("support")
         support.permissions.add(Permission.objects.get(codename="change_plan"))
         support.permissions.remove(Permission.objects.get(codename="view_plan"))
         sync_groups()

@@ -12,6 +12,7 @@ from meters.models import ApiKey
 from meters.staff_groups import is_owner, roles_within
 from meters.staff_roles import StaffRole
 from portal.models import BrowserSession
+from tests.factories import role_group
 from tests.staff.conftest import PASSWORD, Staff, device_for, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -49,7 +50,7 @@ def test_a_role_changes_nobody(role: StaffRole, staff: Staff, owner: User) -> No
     client = signed_in(ada)
     before = list(User.objects.order_by("pk").values())
     new = {"username": "eve", "password1": PASSWORD, "password2": PASSWORD, "is_superuser": "on", "is_staff": "on"}
-    role_of_owner = Group.objects.get(name=StaffRole.OWNER)
+    role_of_owner = role_group(StaffRole.OWNER)
     tries = [
         (f"{USERS}add/", new),
         (f"{USERS}{ada.pk}/change/", person(ada, is_superuser="on", groups=[role_of_owner.pk])),
@@ -92,7 +93,7 @@ class TestSomebodyWhoMayChangeAccounts:
 
     def test_nobody_becomes_staff_by_them(self, client: Client) -> None:
         anna = User.objects.create_user("anna", "anna@acme.example")
-        owners = Group.objects.get(name=StaffRole.OWNER).pk
+        owners = role_group(StaffRole.OWNER).pk
         form = person(anna, is_staff="on", is_superuser="on", groups=[owners], user_permissions=[1, 2])
         assert client.post(f"{USERS}{anna.pk}/change/", form).status_code == 302
         anna.refresh_from_db()
@@ -133,7 +134,7 @@ class TestSomebodyWhoMayChangeAccounts:
 class TestOwners:
     def test_they_make_others_staff(self, owner: User) -> None:
         anna = User.objects.create_user("anna", "anna@vendor.example")
-        finance = Group.objects.get(name=StaffRole.FINANCE)
+        finance = role_group(StaffRole.FINANCE)
         form = person(anna, is_staff="on", groups=[finance.pk])
         assert signed_in(owner).post(f"{USERS}{anna.pk}/change/", form).status_code == 302
         anna = User.objects.get(pk=anna.pk)
@@ -142,7 +143,7 @@ class TestOwners:
 
     def test_groups_of_roles_are_not_changed_by_hand(self, owner: User) -> None:
         client = signed_in(owner)
-        role = Group.objects.get(name=StaffRole.FINANCE)
+        role = role_group(StaffRole.FINANCE)
         assert client.get(f"/admin/auth/group/{role.pk}/change/").status_code == 200
         for path in ("change", "delete"):
             assert client.post(f"/admin/auth/group/{role.pk}/{path}/", {"name": "x"}).status_code == 403
