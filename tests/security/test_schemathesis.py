@@ -19,7 +19,7 @@ from tests.scenarios.live import PROGRAMS, Live, wait_for
 from tests.security.installation import KEYS, fill
 
 SEED = os.environ.get("SCHEMATHESIS_SEED", "8")
-SECONDS = int(os.environ.get("SCHEMATHESIS_SECONDS", "40"))
+SECONDS = int(os.environ.get("SCHEMATHESIS_SECONDS", "25"))
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
