@@ -3,7 +3,7 @@
 import json
 import math
 import zlib
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -70,13 +70,13 @@ class BoundedJSONParser(JSONParser):
             raise ParseError(f"JSON parse error - {error}") from error
 
 
-def _no_number(text: str) -> float:
+def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number of JSON")
 
 
-def _finite(text: str) -> float:
+def _finite(text: str) -> Any:
     """What floating point can hold: beyond it Python makes 1e999 infinite, which no field expects."""
-    number = float(text)
+    number = json.loads(text)
     if math.isinf(number):
         raise ValueError("a number is beyond all limits")
     return number
