@@ -243,7 +243,7 @@ class TestPrepaid:
         client = their()
 
         def send_it(price: str = "8128", **members: Any) -> Any:
-            body = json.dumps(self.ORDER | members).replace("8128", price)
+            body = json.dumps(self.ORDER | members).replace(": 8128", f": {price}")
             return client.post(f"{PRICING}/customer-prepaid", body, content_type="application/json")
 
         return send_it

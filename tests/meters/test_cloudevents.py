@@ -69,7 +69,7 @@ def test_source_and_id_together_tell_events_apart(post) -> None:
 
 
 def test_numbers_keep_their_digits(post) -> None:
-    raw = json.dumps(cloud()).replace("52", "123456789012345678.000000000000001").encode()
+    raw = json.dumps(cloud()).replace('"value": 52', '"value": 123456789012345678.000000000000001').encode()
     assert post(raw).json()["accepted"] == 1
     assert Event.objects.get().value == Decimal("123456789012345678.000000000000001")
 
