@@ -191,7 +191,7 @@ def test_numbers_are_what_was_written(their: Their) -> None:
     make_meter()
     raw = json.dumps([record(uniqueId=str(index), meterValue=8128 + index) for index in range(3)])
     for number, written in ((8128, "0.100000000000001"), (8129, "123456789012345678901.25"), (8130, "1.5e3")):
-        raw = raw.replace(str(number), written)
+        raw = raw.replace(f": {number}", f": {written}")
     assert post(their(), raw.encode()).content == b"3 records were ingested"
     values = [event.value for event in Event.objects.order_by("sent_id")]
     assert values == [Decimal("0.100000000000001"), Decimal("123456789012345678901.25"), 1500]
