@@ -16,12 +16,15 @@ from invoices import branding, pricing_of
 from meters import catalogue, keys, partitions, rate_limit, retention
 from meters.keys import create_api_key
 from portal import policy
+from tests import emptying
 from tests.kept import hold_for
 from tests.scenarios.live import Live
 
 # On a busy machine an example may take long, and is no worse for that.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+emptying.use()
 
 # Each test client is an application of its own, which would first look through all static files.
 settings.WHITENOISE_AUTOREFRESH = True

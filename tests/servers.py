@@ -28,6 +28,11 @@ def postgres() -> Postgres:
     return _services.postgres
 
 
+def has_postgres() -> bool:
+    """Whether the session's PostgreSQL is one that it started itself."""
+    return _services is not None and _services.postgres is not None
+
+
 def valkey() -> Valkey:
     """The session's Valkey, as `postgres()`."""
     if _services is None or _services.valkey is None:
