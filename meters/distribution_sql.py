@@ -7,10 +7,12 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_dist_partition WHERE logicalrelid = 'me
 """
 
 # What the cluster does with tables: "distributed" and by which column, "reference", "local", or nothing (not its own);
-# and the bytes that a table has in this database by itself, with its partitions and indexes.
+# and the bytes that a table has in this database, with its partitions and indexes: one that has partitions has none by
+# itself, and one that has none is no tree of partitions.
 TABLES = """
 SELECT t.name, c.citus_table_type, c.distribution_column, c.colocation_id,
-       (SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::bigint FROM pg_partition_tree(t.name::regclass))
+       pg_total_relation_size(t.name::regclass)
+           + (SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::bigint FROM pg_partition_tree(t.name::regclass))
 FROM unnest(%(tables)s::text[]) AS t (name) LEFT JOIN citus_tables AS c ON c.table_name = t.name::regclass
 """
 

@@ -16,9 +16,16 @@ SELECT EXISTS (
 # Uses the primary keys of meters_usageversion and meters_eventkey.
 HAS_USAGE_ANYWHERE = """
 SELECT EXISTS (
-    SELECT FROM meters_usageversion AS v
+    SELECT 1 FROM meters_usageversion AS v
     CROSS JOIN LATERAL (
-        SELECT FROM meters_eventkey AS k WHERE k.customer_id = v.customer_id AND k.meter_id = %(meter)s LIMIT 1
+        SELECT 1 FROM meters_eventkey AS k WHERE k.customer_id = v.customer_id AND k.meter_id = %(meter)s LIMIT 1
     ) AS k
 )
+"""
+
+# Which of these meters a customer has usage of, asked without a table of meters, which the customer's node lacks.
+# Uses the primary key of meters_usagebucket, once for each meter.
+USED_BY = """
+SELECT m.id FROM unnest(%(meters)s::int[]) AS m (id)
+WHERE EXISTS (SELECT 1 FROM meters_usagebucket AS b WHERE b.customer_id = %(customer)s AND b.meter_id = m.id)
 """

@@ -24,6 +24,7 @@ from django.db import connection, transaction
 from meters import partitions, retention, sql
 from meters import retiring_sql as statements
 from meters.aggregation import plain
+from meters.distribution import is_distributed
 from meters.models import RetiredMonth
 from meters.periods import next_month
 
@@ -68,7 +69,11 @@ class Manifest:
 
 
 def months_before(before: date) -> list[Month]:
-    """The months before that day whose events are here, oldest first; with those whose retirement was begun."""
+    """The months before that day whose events are here, oldest first; with those whose retirement was begun.
+
+    Raises NotRetired where none can be retired.
+    """
+    _need_one_database()
     found = []
     for table in _tables():
         month = _month_of(table)
@@ -111,9 +116,18 @@ def _retired(month: date, folder: Path, now: datetime) -> Manifest:
     return manifest
 
 
+def _need_one_database() -> None:
+    if is_distributed():
+        raise NotRetired(
+            "The events are on several machines (manage.py distribute), where months are neither retired nor brought "
+            "back: Citus detaches no month while others go on writing. Nothing was done; the events stay."
+        )
+
+
 @contextmanager
 def _alone() -> Iterator[None]:
     """One retires or restores at a time."""
+    _need_one_database()
     with connection.cursor() as cursor:
         cursor.execute(statements.TRY_LOCK)
         if cursor.fetchone() != (True,):

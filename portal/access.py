@@ -17,7 +17,8 @@ from django_htmx.middleware import HtmxDetails
 from invoices.due import lacks_approval
 from invoices.models import Invoice
 from meters.audit_log import actors
-from meters.models import Customer, Meter, UsageBucket
+from meters.metering import is_used_by
+from meters.models import Customer, Meter
 from portal.guests.seeing import seen_by_link, seen_by_staff
 from portal.people.members import seen_by_member
 from portal.roles import Role
@@ -162,10 +163,6 @@ def visible_invoices(customer: Customer) -> QuerySet[Invoice]:
 
 
 def visible_meters(customer: Customer) -> list[Meter]:
-    """The meters that the customer has usage of, or a plan with a price for; the vendor's others are not its business.
-
-    Uses the primary key of meters_usagebucket, once for each meter.
-    """
-    used = UsageBucket.objects.filter(customer_id=customer.pk, meter_id=OuterRef("pk"))
+    """The meters that the customer has usage of, or a plan with a price for; the others are not its business."""
     priced = Rate.objects.filter(product_item__meter_id=OuterRef("pk"), plan_version__invoices__customer=customer)
-    return list(Meter.objects.filter(Exists(used) | Exists(priced)).order_by("key"))
+    return list(Meter.objects.filter(is_used_by(customer) | Exists(priced)).order_by("key"))

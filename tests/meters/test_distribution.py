@@ -2,18 +2,22 @@
 The cluster itself is tried by hand (docs/scale.md)."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from meters import distribution, event_log, verification
+from meters import distribution, distribution_sql, event_log, metering_sql, verification
 from meters.event_log import EventQuery
 from meters.metering import has_usage
-from meters.models import EventKey, Meter, UsageBucket, UsageVersion
+from meters.models import EventKey, Meter, RetiredMonth, UsageBucket, UsageVersion
 from meters.periods import Period
+from meters.statements import execute
 from meters.usage import read_usage
 from meters.voiding import EventRef, select_events, unvoid_events, void_events
+from portal.access import visible_meters
 from tests.factories import make_customer, make_meter, send
 
 NOW = datetime(2026, 11, 22, 14, 30, tzinfo=UTC)
@@ -123,6 +127,38 @@ def test_a_version_is_asked_for_before_the_figures(apart: None, calls: Meter) ->
     send("acme", "ApiCalls", 2, id="a", time=NOW - timedelta(hours=2), now=NOW)
     assert read_usage(acme, [calls], windows).version == UsageVersion.objects.get(customer=acme).version == 1
     assert has_usage(calls)
+
+
+def test_no_statement_asks_for_usage_and_meters_at_once(apart: None, calls: Meter) -> None:
+    """A customer's node has no table of meters."""
+    acme, others = make_customer("acme"), make_meter("Others")
+    send("acme", "ApiCalls", 2, id="a", time=NOW, now=NOW)
+    with CaptureQueriesContext(connection) as captured:
+        assert visible_meters(acme) == [calls]
+    assert [query["sql"] for query in captured if "meters_usagebucket" in query["sql"]] == []
+    assert "meters_meter" not in metering_sql.USED_BY
+    assert (has_usage(calls), has_usage(others)) == (True, False)
+
+
+def test_the_bytes_of_a_table_are_counted_whether_it_has_partitions_or_not(db: None) -> None:
+    """What has none is not copied, as far as the command says, and is not taken away where it was."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMPORARY VIEW citus_tables AS SELECT NULL::regclass AS table_name, '' AS citus_table_type,"
+            " '' AS distribution_column, 0 AS colocation_id"
+        )
+    rows = execute(distribution_sql.TABLES, {"tables": [*distribution.REFERENCE, *distribution.GROWING]})
+    assert [size > 0 for *_, size in rows] == [True] * 6
+
+
+def test_no_month_is_retired_or_brought_back_there(apart: None, tmp_path: Path) -> None:
+    for options in (
+        {"before": "2026-01", "to": tmp_path, "yes": True},
+        {"restore": tmp_path / "events-2025-11.csv.gz"},
+    ):
+        with pytest.raises(CommandError, match=r"on several machines .* Nothing was done"):
+            call_command("retire_events", **options)
+    assert not RetiredMonth.objects.exists()
 
 
 def _differences() -> list[verification.Difference]:
