@@ -112,15 +112,23 @@ def decode_json(body: bytes, *, max_events: int) -> tuple[Sequence[EventIn | Rej
         if _begins_with_a_line_of_its_own(body):
             return decode_lines(body, max_events=max_events), True
         return [_decode_one(body, syntax_is_fatal=True)], False
-    try:
-        events: Sequence[EventIn | Rejection] = _many.decode(body)
-    except _SYNTAX_ERRORS:
+    events = decode_array(body)
+    if events is None:
         # At least one event is bad: each on its own, to find out which.
         return [_decode_one(raw) for raw in decode_elements(body, max_events=max_events)], True
     _limit(len(events), max_events)
-    if _MAYBE_TEXT.search(body):
-        events = [_no_number(said) or event for said, event in zip(_many_said.decode(body), events, strict=True)]
     return events, True
+
+
+def decode_array(body: bytes) -> Sequence[EventIn | Rejection] | None:
+    """The events of an array; None where one of them is none."""
+    try:
+        events = _many.decode(body)
+    except _SYNTAX_ERRORS:
+        return None
+    if _MAYBE_TEXT.search(body):
+        return [_no_number(said) or event for said, event in zip(_many_said.decode(body), events, strict=True)]
+    return events
 
 
 def _no_number(said: _Said) -> Rejection | None:

@@ -2,15 +2,17 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, overload
 
 from meters.decoding import EventIn, Rejection
 
 # An event that is longer is none; nothing is read to the end of the file in the hope of one.
 MAX_EVENT = 1024 * 1024
+# Of a batch so many bytes at most, and a row.
+MAX_BATCH = 16 * 1024 * 1024
 NO_TIME = Rejection("missing_time", "/time", "An event of the past says when it was.")
 
 
@@ -27,23 +29,35 @@ class Place:
     offset: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Whole rows as they stand in the file, which nobody has looked into: from behind `start` to `end`."""
+
+    start: Place
+    end: Place
+    text: bytes
+
+
 @dataclass(slots=True)
 class Batch:
-    """Rows that follow each other: each with its number and the line that it begins at, both from 1. `ids` has one for
-    each row that has none of its own, by its index. `end` is behind the last of them."""
+    """The rows of a cut: each with its number and the line that it begins at, both from 1. `ids` has one for each row
+    that has none of its own, by its index."""
 
-    end: Place
-    events: list[EventIn | Rejection] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
+    rows: Sequence[int] = ()
+    lines: Sequence[int] = ()
+    events: Sequence[EventIn | Rejection] = ()
     ids: dict[int, str] = field(default_factory=dict)
 
 
 class Rows(Protocol):
-    """A file's events."""
+    """A file's events. Who cuts it up, and who reads the cuts, may be different processes."""
 
-    def batches(self, start: Place, size: int) -> Iterator[Batch]:
-        """From the beginning, or behind what was read up to `start`."""
+    def cuts(self, start: Place, size: int) -> Iterator[Cut]:
+        """Of so many rows at most; from the beginning, or behind what was read up to `start`."""
+        ...
+
+    def read(self, cut: Cut) -> Batch:
+        """The events of a cut, of which each has a time and an id."""
         ...
 
     def column_of(self, pointer: str) -> str:
@@ -51,21 +65,48 @@ class Rows(Protocol):
         ...
 
 
-def finish(batch: Batch, events: Sequence[EventIn | Rejection], parts: Sequence[Sequence[str]], name: str) -> Batch:
-    """The batch with these events, of which each has a time and an id. `parts` are the texts of each row."""
-    batch.events = list(events)
-    for index, event in enumerate(events):
+class Later(Sequence[int]):
+    """Numbers that are only found out once somebody asks for one of them."""
+
+    def __init__(self, find: Callable[[], Sequence[int]]) -> None:
+        self._find = find
+        self._found: Sequence[int] | None = None
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[int]: ...
+    def __getitem__(self, index: int | slice) -> int | Sequence[int]:
+        return self._numbers()[index]
+
+    def __len__(self) -> int:
+        return len(self._numbers())
+
+    def _numbers(self) -> Sequence[int]:
+        if self._found is None:
+            self._found = self._find()
+        return self._found
+
+
+def finish(
+    batch: Batch, events: Sequence[EventIn | Rejection], parts: Callable[[], Sequence[Sequence[str]]], name: str
+) -> Batch:
+    """The batch with these events, of which each has a time and an id. `parts` finds the texts of each row."""
+    batch.events = finished = list(events)
+    texts: Sequence[Sequence[str]] | None = None
+    for index, event in enumerate(finished):
         if isinstance(event, Rejection):
             continue
         if not isinstance(event.time, datetime):
-            batch.events[index] = replace(NO_TIME, id=event.id if isinstance(event.id, str) else "")
+            finished[index] = replace(NO_TIME, id=event.id if isinstance(event.id, str) else "")
         elif not isinstance(event.id, str):
             if not name:
                 raise Unreadable(
                     f"Line {batch.lines[index]:,}: the event has no id, and the input no name that one could be made "
                     "of. Say --name."
                 )
-            batch.ids[index] = made_id(name, batch.rows[index], parts[index], event.time)
+            texts = parts() if texts is None else texts
+            batch.ids[index] = made_id(name, batch.rows[index], texts[index], event.time)
     return batch
 
 

@@ -3,25 +3,24 @@ a JSON object of them, and all others are dimensions. Pure."""
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
+from itertools import count, zip_longest
 from typing import IO, Any
 
 import msgspec
 
 from meters.decoding import MAX_DIMENSION_TEXT, NUMBER, Rejection, convert_rows, escape
-from meters.importing.batches import MAX_EVENT, Batch, Place, Unreadable, finish
+from meters.importing.batches import MAX_EVENT, Batch, Cut, Place, Unreadable, finish
+from meters.importing.csv_columns import WITH_ZONE, columns_of, events_of
+from meters.importing.lines import Lines
 
 MEMBERS = ("id", "customer", "meter", "value", "time", "dimensions")
 NEEDED = ("customer", "meter", "time")
 DELIMITERS = (",", ";", "\t")
-WITH_ZONE = re.compile(r".*([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 NO_NUMBER = Rejection("invalid", "/value", "A number, or a text that is written as JSON writes numbers.")
 TOO_LONG = f"A text of at most {MAX_DIMENSION_TEXT} characters."
 NO_DIMENSIONS = "A JSON object of texts."
-PIECE = 1024 * 1024
 _dimensions = msgspec.json.Decoder(dict[str, str])
 
 
@@ -60,10 +59,6 @@ class CsvRows:
             (place, column) for place, column in enumerate(self._columns) if column and column not in left_out
         ]
         self._places = {member: self._columns.index(column) for member, column in self._members.items()}
-        self._piece = io.StringIO()
-        # Where the piece that is being read begins and ends, and whether it has what is no UTF-8.
-        self._begins = self._ends = 0
-        self._doubtful = False
 
     def column_of(self, pointer: str) -> str:
         member, _, inner = pointer.removeprefix("/").partition("/")
@@ -72,41 +67,99 @@ class CsvRows:
             return column
         return self._members.get(member, "")
 
-    def batches(self, start: Place, size: int) -> Iterator[Batch]:
-        start = start if start.row else self.header
-        if start is not self.header:
+    def cuts(self, start: Place, size: int) -> Iterator[Cut]:
+        before = start if start.row else self.header
+        if start.row:
             self._file.seek(start.offset)
-        self._ends = start.offset
-        reader = csv.reader(self._lines(start.line), delimiter=self._delimiter, strict=True)
-        number, begins, ended = start.row, start.line + 1, False
-        while not ended:
-            batch, rows, refused = Batch(Place()), list[list[str]](), dict[int, Rejection]()
-            ended = True
+        lines = Lines(self._file, before)
+        while taken := lines.take(size):
+            rows, text = len(taken), b"\n".join(taken)
+            if b'"' in text:
+                # A cell may have ends of lines in it.
+                rows = self._whole_rows(taken, lines, size)
+                text = b"\n".join(taken)
+            end = Place(before.row + rows, lines.line, lines.offset)
+            yield Cut(before, end, text)
+            before = end
+
+    def _whole_rows(self, taken: list[bytes], lines: Lines, size: int) -> int:
+        """How many rows the lines are, at most so many. Lines that belong to the last one are added, and those that
+        are too many given back."""
+        first = lines.line - len(taken) + 1
+
+        def texts() -> Iterator[str]:
+            for at in count():
+                if at == len(taken):
+                    taken.extend(lines.take(size))
+                if at == len(taken):
+                    return
+                yield taken[at].decode(errors="surrogateescape") + "\n"
+
+        reader = csv.reader(texts(), delimiter=self._delimiter, strict=True)
+        rows = read = 0
+        while rows < size and (not rows or read < len(taken)):
             try:
-                for cells in reader:
-                    number += 1
-                    if cells:
-                        batch.rows.append(number)
-                        batch.lines.append(begins)
-                        rows.append(cells)
-                        if self._doubtful and (fault := self._no_text(cells)):
-                            refused[len(rows) - 1] = fault
-                    begins = start.line + reader.line_num + 1
-                    if len(rows) == size:
-                        ended = False
-                        break
+                if next(reader, None) is None:
+                    break
             except csv.Error as error:
-                if start.line + reader.line_num > begins:
-                    raise Unreadable(f"Line {begins:,}: a quotation mark opens a cell that does not end.") from error
-                number, ended = number + 1, False
-                batch.rows.append(number)
-                batch.lines.append(begins)
-                rows.append([])
-                refused[len(rows) - 1] = Rejection("malformed", "", f"Line {begins:,} is not valid CSV: {error}.")
-                begins += 1
-            if rows:
-                batch.end = Place(number, begins - 1, self._offset())
-                yield self._made(batch, rows, refused)
+                if reader.line_num > read + 1:
+                    raise Unreadable(
+                        f"Line {first + read:,}: a quotation mark opens a cell that does not end."
+                    ) from error
+            rows, read = rows + 1, reader.line_num
+        lines.give_back(taken[read:])
+        del taken[read:]
+        return rows
+
+    def read(self, cut: Cut) -> Batch:
+        return self._at_once(cut) or self._row_by_row(cut)
+
+    def _at_once(self, cut: Cut) -> Batch | None:
+        """The batch, where all of its rows are as most are."""
+        rows = range(cut.start.row + 1, cut.end.row + 1)
+        lines = range(cut.start.line + 1, cut.end.line + 1)
+        try:
+            columns = columns_of(cut.text.decode(), self._delimiter, len(self._columns))
+        except UnicodeDecodeError:
+            return None
+        if columns is None or not len(columns[0]) == len(rows) == len(lines):
+            return None
+        members: dict[str, Sequence[str]] = {member: columns[place] for member, place in self._places.items()}
+        for member, text in self._same.items():
+            members.setdefault(member, [text] * len(columns[0]))
+        if "dimensions" in members or any("" in members[member] for member in self._same):
+            return None
+        dimensions = {column: columns[place] for place, column in self._dimensions}
+        events = events_of(members, dimensions, utc=self._utc)
+        if events is None:
+            return None
+        if "id" in members:
+            return Batch(rows, lines, events)
+        return finish(Batch(rows, lines), events, lambda: list(zip(*columns, strict=True)), self._name)
+
+    def _row_by_row(self, cut: Cut) -> Batch:
+        numbers, lines, rows, refused = list[int](), list[int](), list[list[str]](), dict[int, Rejection]()
+        try:
+            text, is_doubtful = cut.text.decode(), False
+        except UnicodeDecodeError:
+            text, is_doubtful = cut.text.decode(errors="surrogateescape"), True
+        reader = csv.reader(io.StringIO(text + "\n", newline="\n"), delimiter=self._delimiter, strict=True)
+        for number in range(cut.start.row + 1, cut.end.row + 1):
+            begins = cut.start.line + reader.line_num + 1
+            try:
+                cells = next(reader)
+            except csv.Error as error:
+                cells = []
+                refused[len(rows)] = Rejection("malformed", "", f"Line {begins:,} is not valid CSV: {error}.")
+            else:
+                if not cells:
+                    continue
+                if is_doubtful and (fault := self._no_text(cells)):
+                    refused[len(rows)] = fault
+            numbers.append(number)
+            lines.append(begins)
+            rows.append(cells)
+        return self._made(Batch(numbers, lines), rows, refused)
 
     def _made(self, batch: Batch, rows: Sequence[list[str]], refused: dict[int, Rejection]) -> Batch:
         texts: list[dict[str, Any]] = []
@@ -123,7 +176,7 @@ class CsvRows:
         for index, event in enumerate(events):
             if isinstance(event, Rejection) and event.pointer == "/dimensions":
                 events[index] = self._too_long(event, rows[index])
-        return finish(batch, events, rows, self._name)
+        return finish(batch, events, lambda: rows, self._name)
 
     def _read(self, cells: list[str]) -> dict[str, Any] | Rejection:
         if len(cells) != len(self._columns):
@@ -170,32 +223,6 @@ class CsvRows:
                     cells[index] = cells[index].encode(errors="replace").decode()
                 return Rejection("malformed", "", f"Byte 0x{byte:02x} in the column {column} is not UTF-8.")
         return None
-
-    def _lines(self, line: int) -> Iterator[str]:
-        """The lines from `_ends` on, which so many are before, read in pieces of whole lines."""
-        while piece := self._file.read(PIECE):
-            rest = self._file.readline(MAX_EVENT)
-            piece += rest
-            # The end of a line that was cut could pass for a row.
-            is_cut = len(rest) == MAX_EVENT and not rest.endswith(b"\n")
-            if is_cut:
-                piece = piece[: piece.rfind(b"\n") + 1]
-            self._begins, self._ends = self._ends, self._ends + len(piece)
-            self._doubtful = False
-            try:
-                text = piece.decode()
-            except UnicodeDecodeError:
-                text, self._doubtful = piece.decode(errors="surrogateescape"), True
-            self._piece = io.StringIO(text, newline="\n")
-            yield from self._piece
-            line += text.count("\n")
-            if is_cut:
-                raise Unreadable(f"Line {line + 1:,} is longer than {MAX_EVENT:,} bytes.")
-
-    def _offset(self) -> int:
-        """How far the lines are read."""
-        read = self._piece.getvalue()[: self._piece.tell()]
-        return self._begins + len(read.encode(errors="surrogateescape"))
 
     def _members_of(self, columns: Columns) -> dict[str, str]:
         twice = {column for column in self._columns if column and self._columns.count(column) > 1}

@@ -4,11 +4,12 @@ An array is cut where its elements end, without reading them as a whole: so it m
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
-from meters.decoding import EventIn, MalformedBody, Rejection, decode_json, decode_lines
-from meters.importing.batches import MAX_EVENT, Batch, Place, Unreadable, finish
+from meters.decoding import EventIn, MalformedBody, Rejection, decode_array, decode_json, decode_lines
+from meters.importing.batches import MAX_BATCH, MAX_EVENT, Batch, Cut, Later, Place, Unreadable, finish
+from meters.importing.lines import Lines
 
 CHUNK = 1024 * 1024
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
@@ -16,7 +17,10 @@ _PLAIN = rb'[^{}\[\]"]*+'
 _FLAT = rb"\{" + _PLAIN + rb"(?:" + _STRING + _PLAIN + rb")*+\}"
 # An object whose members hold objects at most, as an event's are, and what follows it.
 _OBJECT = rb"\{" + _PLAIN + rb"(?:(?:" + _STRING + rb"|" + _FLAT + rb")" + _PLAIN + rb")*+\}"
-_ELEMENT = re.compile(rb"\s*+(" + _OBJECT + rb")\s*+([,\]])", re.DOTALL)
+_ELEMENT = re.compile(rb"\s*+" + _OBJECT + rb"\s*+([,\]])", re.DOTALL)
+# So many of them at once.
+MANY = 200
+_ELEMENTS = re.compile(rb"(?:\s*+" + _OBJECT + rb"\s*+,){%d}+" % MANY, re.DOTALL)
 # A quotation mark alone begins a text that goes on behind what was read.
 _TOKEN = re.compile(_STRING + rb'|["\[\]{},]', re.DOTALL)
 _EVENTS = re.compile(rb"\s*+:\s*+\[")
@@ -32,28 +36,30 @@ class JsonLines:
     def column_of(self, pointer: str) -> str:
         return ""
 
-    def batches(self, start: Place, size: int) -> Iterator[Batch]:
+    def cuts(self, start: Place, size: int) -> Iterator[Cut]:
         if start.row:
             self._file.seek(start.offset)
-        start = start if start.row else self.header
-        row, line, offset = start.row, start.line, start.offset
-        while True:
-            batch = Batch(Place())
-            texts: list[bytes] = []
-            while len(texts) < size and (text := self._file.readline(MAX_EVENT + 1)):
-                if len(text) > MAX_EVENT:
-                    raise Unreadable(f"Line {line + 1:,} is longer than {MAX_EVENT:,} bytes.")
-                line += 1
-                offset += len(text)
-                if text.strip():
-                    row += 1
-                    texts.append(text.rstrip(b"\r\n"))
-                    batch.rows.append(row)
-                    batch.lines.append(line)
-            if not texts:
-                return
-            batch.end = Place(row, line, offset)
-            yield _finish(batch, decode_lines_of(texts), texts, self._name)
+        before = start if start.row else self.header
+        lines = Lines(self._file, before)
+        while taken := lines.take(size):
+            rows = sum(map(bool, map(bytes.strip, taken)))
+            end = Place(before.row + rows, lines.line, lines.offset)
+            if rows:
+                yield Cut(before, end, b"\n".join(taken))
+            before = end
+
+    def read(self, cut: Cut) -> Batch:
+        first, last = cut.start, cut.end
+        batch = Batch(range(first.row + 1, last.row + 1), range(first.line + 1, last.line + 1))
+        if len(batch.rows) < len(batch.lines):
+            begins = enumerate(cut.text.split(b"\n"), first.line + 1)
+            batch.lines = [line for line, text in begins if text.strip()]
+
+        def texts() -> list[bytes]:
+            return [line.rstrip(b"\r") for line in cut.text.split(b"\n") if line.strip()]
+
+        events = _read_at_once(cut.text, len(batch.rows))
+        return _finish(batch, decode_lines_of(texts()) if events is None else events, texts, self._name)
 
 
 class JsonArray:
@@ -63,14 +69,14 @@ class JsonArray:
         self._file, self._name = file, name
         self._buffer, self._at = b"", 0
         self._line, self._offset, self._row = 0, offset, 0
-        self._began = 0
+        self._passed: list[bytes] = []
         self._open()
         self.header = Place(0, self._line, self._offset)
 
     def column_of(self, pointer: str) -> str:
         return ""
 
-    def batches(self, start: Place, size: int) -> Iterator[Batch]:
+    def cuts(self, start: Place, size: int) -> Iterator[Cut]:
         ended = False
         if start.row:
             # The comma behind the last element, or the array's end.
@@ -79,23 +85,32 @@ class JsonArray:
             self._buffer, self._at = b"", 0
             self._row, self._line, self._offset = start.row, start.line, start.offset
         while not ended:
-            batch = Batch(Place())
-            texts: list[bytes] = []
-            while len(texts) < size and not ended:
-                ended = self._take(texts, batch, size)
-                if ended or len(texts) == size:
-                    break
-                element, ended = self._element()
-                if element is None:
-                    break
-                self._row += 1
-                texts.append(element)
-                batch.rows.append(self._row)
-                batch.lines.append(self._began)
-            if not texts:
-                return
-            batch.end = Place(self._row, self._line, self._offset)
-            yield _finish(batch, _decode_elements(texts), texts, self._name)
+            before = Place(self._row, self._line, self._offset)
+            last, limit = before.row + size, before.offset + MAX_BATCH
+            self._passed.clear()
+            while self._row < last and self._offset < limit and not ended:
+                ended = self._pass_many(last - self._row)
+                if self._row < last and not ended:
+                    ended = self._pass_one()
+            if self._row > before.row:
+                yield Cut(before, Place(self._row, self._line, self._offset), b"".join(self._passed))
+
+    def read(self, cut: Cut) -> Batch:
+        count = cut.end.row - cut.start.row
+        batch = Batch(range(cut.start.row + 1, cut.end.row + 1))
+        if b"\n" in cut.text:
+            batch.lines = Later(lambda: [line for line, _ in _elements(cut)])
+        else:
+            batch.lines = [cut.start.line + 1] * count
+
+        def texts() -> list[bytes]:
+            return [text for _, text in _elements(cut)]
+
+        # Behind the last element is the comma, or the array's end.
+        events = decode_array(b"[" + cut.text[:-1] + b"]")
+        if events is None or len(events) != count:
+            events = _decode_elements(texts())
+        return _finish(batch, events, texts, self._name)
 
     def _open(self) -> None:
         """Reads up to the first element."""
@@ -115,43 +130,33 @@ class JsonArray:
             raise Unreadable("The file is no JSON array of events, and no object that has one as its member events.")
         self._pass_to(start.end())
 
-    def _take(self, texts: list[bytes], batch: Batch, size: int) -> bool:
-        """The elements that are whole in what is read and look like events. Whether the array ends behind them."""
-        buffer, at, line, row = self._buffer, self._at, self._line + 1, self._row
-        several_lines, is_end = buffer.find(b"\n", at) >= 0, False
-        match, rows, lines = _ELEMENT.match, batch.rows, batch.lines
-        while len(texts) < size and not is_end and (found := match(buffer, at)):
-            row += 1
-            if several_lines:
-                start = found.start(1)
-                line += buffer.count(b"\n", at, start)
-                lines.append(line)
-                line += buffer.count(b"\n", start, found.end())
-            else:
-                lines.append(line)
-            rows.append(row)
-            texts.append(found[1])
+    def _pass_many(self, most: int) -> bool:
+        """Passes the elements that are whole in what is read and look like events. Whether the array ends behind
+        them."""
+        buffer, at, last, is_end = self._buffer, self._at, self._row + most, False
+        while self._row + MANY <= last and (several := _ELEMENTS.match(buffer, at)):
+            self._row += MANY
+            at = several.end()
+        while self._row < last and not is_end and (found := _ELEMENT.match(buffer, at)):
+            self._row += 1
             at = found.end()
-            is_end = found[2] == b"]"
-        self._row = row
+            is_end = found[1] == b"]"
         self._pass_to(at)
         return is_end
 
-    def _element(self) -> tuple[bytes | None, bool]:
-        """The next element, and whether the array ends behind it. None: it ended before."""
-        found = _ELEMENT.match(self._buffer, self._at)
-        while found is None:
-            whole = self._extent()
-            if whole is not None:
-                return whole
+    def _pass_one(self) -> bool:
+        """Passes the next element, whatever it is, if there is one. Whether the array ends behind it."""
+        while True:
+            if found := _ELEMENT.match(self._buffer, self._at):
+                self._row += 1
+                self._pass_to(found.end())
+                return found[1] == b"]"
+            if (is_end := self._pass_odd()) is not None:
+                return is_end
             if not self._more():
                 raise Unreadable(f"Line {self._line + 1:,}: the file ends before the array does.")
-            found = _ELEMENT.match(self._buffer, self._at)
-        self._note_beginning(found.start(1))
-        self._pass_to(found.end())
-        return found[1], found[2] == b"]"
 
-    def _extent(self) -> tuple[bytes | None, bool] | None:
+    def _pass_odd(self) -> bool | None:
         """The same for an element that is no event, or a nested one. None where more of the file is needed."""
         depth = 0
         for token in _TOKEN.finditer(self._buffer, self._at):
@@ -159,15 +164,15 @@ class JsonArray:
             if sign == b'"':
                 break
             if depth == 0 and sign in (b",", b"]"):
-                text = self._buffer[self._at : token.start()]
-                self._note_beginning(self._at + len(text) - len(text.lstrip()))
                 is_end = sign == b"]"
-                if not text.strip():
-                    if is_end and not self._row:
-                        return None, True
-                    raise Unreadable(f"Line {self._began:,}: an element of the array is missing.")
+                text = self._buffer[self._at : token.start()]
+                if text.strip():
+                    self._row += 1
+                elif not is_end or self._row:
+                    line = self._line + 1 + text.count(b"\n")
+                    raise Unreadable(f"Line {line:,}: an element of the array is missing.")
                 self._pass_to(token.end())
-                return text.strip(), is_end
+                return is_end
             if len(sign) == 1:
                 depth += (sign in b"[{") - (sign in b"]}")
             if depth < 0:
@@ -176,12 +181,11 @@ class JsonArray:
             raise Unreadable(f"Line {self._line + 1:,}: an element is longer than {MAX_EVENT:,} bytes.")
         return None
 
-    def _note_beginning(self, at: int) -> None:
-        self._began = self._line + 1 + self._buffer.count(b"\n", self._at, at)
-
     def _pass_to(self, at: int) -> None:
-        self._line += self._buffer.count(b"\n", self._at, at)
-        self._offset += at - self._at
+        passed = self._buffer[self._at : at]
+        self._passed.append(passed)
+        self._line += passed.count(b"\n")
+        self._offset += len(passed)
         self._at = at
 
     def _more(self) -> bool:
@@ -194,21 +198,49 @@ def decode_lines_of(texts: list[bytes]) -> list[EventIn | Rejection]:
     return list(decode_lines(b"\n".join(texts), max_events=len(texts)))
 
 
-def _decode_elements(texts: list[bytes]) -> list[EventIn | Rejection]:
+def _read_at_once(text: bytes, count: int) -> Sequence[EventIn | Rejection] | None:
+    """The events of so many lines that are an object each; None where they may be none.
+
+    As an array: a brace behind a comma is only JSON where an element of an array begins, events hold no arrays, and no
+    text has an end of a line in it. So each line is at least one element, and all together are as many as lines.
+    """
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n")
+    array = text.replace(b"}\n{", b"},\n{")
+    if len(array) - len(text) != count - 1 or text.count(b"\n") != count - 1:
+        return None
+    events = decode_array(b"[" + array + b"]")
+    if events is None or len(events) != count or any(isinstance(event, Rejection) for event in events):
+        return None
+    return events
+
+
+def _elements(cut: Cut) -> Iterator[tuple[int, bytes]]:
+    """The elements of a cut, each with the line that it begins at."""
+    text, line, begins, depth = cut.text, cut.start.line + 1, 0, 0
+    for token in _TOKEN.finditer(text):
+        sign = token[0]
+        if depth == 0 and sign in (b",", b"]"):
+            element = text[begins : token.start()]
+            start = len(element) - len(element.lstrip())
+            line += element.count(b"\n", 0, start)
+            yield line, element.strip()
+            line += element.count(b"\n", start)
+            begins = token.end()
+        elif len(sign) == 1:
+            depth += (sign in b"[{") - (sign in b"]}")
+
+
+def _decode_elements(texts: list[bytes]) -> Sequence[EventIn | Rejection]:
     try:
         events, _ = decode_json(b"[" + b",".join(texts) + b"]", max_events=len(texts))
     except MalformedBody:
         events = ()
     if len(events) == len(texts):
-        return list(events)
+        return events
     # One of them has brackets that are none together.
     return [decode_lines_of([text.replace(b"\n", b" ")])[0] for text in texts]
 
 
-def _finish(batch: Batch, events: list[EventIn | Rejection], texts: list[bytes], name: str) -> Batch:
-    parts = [(text.decode(errors="replace"),) for text in texts] if _lacks_ids(events) else ()
-    return finish(batch, events, parts, name)
-
-
-def _lacks_ids(events: list[EventIn | Rejection]) -> bool:
-    return any(isinstance(event, EventIn) and not isinstance(event.id, str) for event in events)
+def _finish(batch: Batch, events: Sequence[EventIn | Rejection], texts: Callable[[], list[bytes]], name: str) -> Batch:
+    return finish(batch, events, lambda: [(text.decode(errors="replace"),) for text in texts()], name)

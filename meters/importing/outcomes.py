@@ -21,30 +21,38 @@ class OutcomesFile:
     """Written batch by batch. What an import wrote before it was killed, behind `size`, is written again."""
 
     def __init__(self, path: Path, size: int) -> None:
-        self._is_csv = path.suffix == ".csv"
         self._file = path.open("r+b" if size and path.exists() else "wb")
         self._file.truncate(size if size and path.stat().st_size >= size else 0)
         self._file.seek(0, io.SEEK_END)
-        if self._is_csv and not self._file.tell():
-            self._write([COLUMNS])
+        if is_csv(path) and not self._file.tell():
+            self.add(_csv([COLUMNS]))
 
-    def add(self, batch: Batch, outcomes: Sequence[Outcome], rows: Rows) -> int:
-        """Adds a batch's rows in their order. Answers how long the file is now."""
-        lines = _lines(batch, outcomes, rows)
-        if self._is_csv:
-            self._write([[_text(line[name]) for name in COLUMNS] for line in lines])
-        else:
-            self._file.write(b"".join(_encoder.encode(line) + b"\n" for line in lines))
+    def add(self, text: bytes) -> int:
+        """Adds a batch's rows. Answers how long the file is now."""
+        self._file.write(text)
         self._file.flush()
         return self._file.tell()
 
     def close(self) -> None:
         self._file.close()
 
-    def _write(self, rows: Iterable[Sequence[str]]) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows(rows)
-        self._file.write(text.getvalue().encode())
+
+def is_csv(path: Path) -> bool:
+    return path.suffix == ".csv"
+
+
+def text_of(batch: Batch, outcomes: Sequence[Outcome], rows: Rows, *, as_csv: bool) -> bytes:
+    """The lines of a batch's rows in their order."""
+    lines = _lines(batch, outcomes, rows)
+    if as_csv:
+        return _csv([_text(line[name]) for name in COLUMNS] for line in lines)
+    return b"".join(_encoder.encode(line) + b"\n" for line in lines)
+
+
+def _csv(rows: Iterable[Sequence[str]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
 
 
 def described(batch: Batch, outcome: Outcome, rows: Rows) -> dict[str, Any]:

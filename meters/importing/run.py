@@ -4,34 +4,30 @@ Exactly once holds because of the ids, of which every row has one: its own, or o
 number and its text. What is noted beside the file saves time, and nothing hangs on it: rows that were stored and not
 noted, as the import was killed, are stored again as duplicates.
 
-Several writers store at the same time. All rows of a customer go to the same one, in their order, so what hangs on
-the order of events (which of two with one id counts, the latest of one instant) is as if they came one after the other.
+This process cuts the file up and tells what became of it, in its order; the rest is done by several writers
+(`writers.py`), or here.
 """
 
 import gc
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, InterfaceError
 
-from meters.decoding import EventIn, Rejection
-from meters.events import Outcome, Recorded, ensure_partitions, record_events
+from meters.events import record_events
 from meters.foretelling import foretelling
-from meters.importing.batches import Batch, Unreadable
+from meters.importing.batches import Cut, Unreadable
 from meters.importing.files import Input, OpenFile, readable
-from meters.importing.outcomes import OutcomesFile, described
-from meters.importing.state import Counts, Notes, State
-from meters.refusals import note_refusals
+from meters.importing.outcomes import OutcomesFile
+from meters.importing.state import Notes, State
+from meters.importing.work import Done, Record, Work, orderless_meters
+from meters.importing.writers import Ended, share_out, writers
 
 BATCH = 10_000
-# Batches that are read while others are stored: no writer waits for the reader.
-AHEAD = 2
 
 
 class Stopped(Exception):
@@ -71,17 +67,6 @@ class Result:
     new_customers: set[str] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class _Share:
-    """What one writer has of a batch: these of its events."""
-
-    indexes: Sequence[int]
-    recorded: "Future[Recorded]"
-
-
-Record = Callable[[Sequence[EventIn | Rejection], Callable[[int], str]], Recorded]
-
-
 def import_events(settings: Settings, watcher: Watcher) -> Result:
     """Raises Unreadable where nothing can be begun, and Stopped where it cannot go on."""
     _refuse_to_write_over(settings)
@@ -96,16 +81,9 @@ def import_events(settings: Settings, watcher: Watcher) -> Result:
         state = notes.read(restart=settings.restart) if notes else State(0, "", {})
         before = state.rows
         state = _Import(settings, file, watcher, state, notes).run(
-            lambda events, spare: _recorded(events, spare, settings.now)
+            lambda events, spare: record_events(events, now=settings.now, spare_id=spare)
         )
         return Result(state, before)
-
-
-def _recorded(events: Sequence[EventIn | Rejection], spare_id: Callable[[int], str], now: datetime) -> Recorded:
-    ensure_partitions(events, now)
-    # In a transaction of its own a batch does not wait for that of another writer of this process.
-    with transaction.atomic():
-        return record_events(events, now=now, spare_id=spare_id)
 
 
 @contextmanager
@@ -150,67 +128,59 @@ class _Import:
     def __init__(self, settings: Settings, file: OpenFile, watcher: Watcher, state: State, notes: Notes | None) -> None:
         self._settings, self._file, self._watcher, self._notes = settings, file, watcher, notes
         self._state = state
-        self._own_until = state.begun
         self._outcomes = OutcomesFile(settings.outcomes, state.outcomes) if settings.outcomes else None
 
     def run(self, record: Record) -> State:
-        writers = 1 if self._settings.dry_run else self._settings.writers
         try:
-            with _writers(writers, record) as submit:
-                underway: deque[tuple[Batch, list[_Share]]] = deque()
-                try:
-                    for batch in self._batches(self._settings.batch * writers):
-                        self._begin(batch)
-                        underway.append((batch, submit(batch)))
-                        if len(underway) >= AHEAD or writers == 1:
-                            self._settle(*underway.popleft())
-                except Unreadable:
-                    # What came before is stored, and is told of.
-                    while underway:
-                        self._settle(*underway.popleft())
-                    raise
-                while underway:
-                    self._settle(*underway.popleft())
+            with closing(self._worked_on(record)) as worked_on:
+                for cut, done in worked_on:
+                    self._settle(cut, done)
         except (DatabaseError, InterfaceError) as error:
             raise Stopped(f"The database does not answer: {str(error).strip()}", self._state.rows) from error
-        except Unreadable as error:
+        except (Unreadable, Ended) as error:
             raise Stopped(str(error), self._state.rows) from error
         finally:
-            if self._outcomes:
-                self._outcomes.close()
+            self._close()
         return self._state
 
-    def _batches(self, size: int) -> Iterator[Batch]:
-        with readable():
-            yield from self._file.rows.batches(self._state.done, size)
+    def _worked_on(self, record: Record) -> Generator[tuple[Cut, Done], None, None]:
+        settings = self._settings
+        work = Work(
+            rows=self._file.rows,
+            record=record,
+            now=settings.now,
+            sender="" if settings.dry_run else f"import of {settings.given.name or 'standard input'}",
+            outcomes=settings.outcomes,
+            own_until=self._state.begun,
+            orderless=orderless_meters(),
+        )
+        if settings.writers > 1 and not settings.dry_run:
+            with writers(settings.writers, work, self._close_all) as several:
+                yield from share_out(self._cuts(), several, self._begin)
+            return
+        for cut in self._cuts():
+            self._begin(cut)
+            yield cut, work.store(work.read(cut))
 
-    def _begin(self, batch: Batch) -> None:
+    def _cuts(self) -> Iterator[Cut]:
+        with readable():
+            yield from self._file.rows.cuts(self._state.done, self._settings.batch)
+
+    def _begin(self, cut: Cut) -> None:
         """Notes that rows may be stored from now on, before any of them is."""
-        self._state.begun = max(self._state.begun, batch.end.row)
+        self._state.begun = max(self._state.begun, cut.end.row)
         self._note()
 
-    def _settle(self, batch: Batch, shares: Sequence[_Share]) -> None:
-        outcomes: list[Outcome] = []
-        counts = Counts()
-        for share in shares:
-            recorded = share.recorded.result()
-            counts.add(Counts(recorded.accepted, recorded.duplicate, recorded.conflict, recorded.rejected))
-            outcomes += [_moved(outcome, share.indexes[outcome.index]) for outcome in recorded.outcomes]
-        outcomes.sort(key=lambda outcome: outcome.index)
-        refused = [outcome for outcome in outcomes if outcome.outcome in ("rejected", "conflict")]
-        if refused and not self._settings.dry_run:
-            sender = f"import of {self._settings.given.name or 'standard input'}"
-            note_refusals(batch.events, refused, sender=sender, now=self._settings.now)
-        for outcome in refused:
-            self._watcher.refuse(described(batch, outcome, self._file.rows))
+    def _settle(self, cut: Cut, done: Done) -> None:
+        for refused in done.refused:
+            self._watcher.refuse(refused)
         state = self._state
-        for outcome in outcomes:
-            state.perhaps_own += outcome.outcome == "duplicate" and batch.rows[outcome.index] <= self._own_until
+        state.perhaps_own += done.perhaps_own
         if self._outcomes:
-            state.outcomes = self._outcomes.add(batch, outcomes, self._file.rows)
-        state.done = batch.end
-        state.rows += len(batch.rows)
-        state.counts.add(counts)
+            state.outcomes = self._outcomes.add(done.outcomes)
+        state.done = cut.end
+        state.rows += done.rows
+        state.counts.add(done.counts)
         self._note()
         self._watcher.show(self._file.read_so_far(), state)
 
@@ -218,69 +188,10 @@ class _Import:
         if self._notes:
             self._notes.write(self._state)
 
+    def _close(self) -> None:
+        if self._outcomes:
+            self._outcomes.close()
 
-def _moved(outcome: Outcome, index: int) -> Outcome:
-    return Outcome(index, outcome.outcome, outcome.id, outcome.meter, outcome.code, outcome.pointer, outcome.detail)
-
-
-@contextmanager
-def _writers(count: int, record: Record) -> Iterator[Callable[[Batch], list[_Share]]]:
-    """Makes the function that has a batch stored: by threads with connections of their own, or by this one."""
-    with ExitStack() as stack:
-        pools: list[ThreadPoolExecutor | None] = [None]
-        if count > 1:
-            pools = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(count)]
-
-        dealt: dict[str, int] = {}
-
-        def submit(batch: Batch) -> list[_Share]:
-            nonlocal dealt
-            shares: list[_Share] = []
-            parts, dealt = _by_customer(batch.events, count, dealt)
-            for pool, indexes in zip(pools, parts, strict=True):
-                for first in range(0, len(indexes), BATCH):
-                    some = indexes[first : first + BATCH]
-                    shares.append(_Share(some, _run(pool, record, batch, some)))
-            return shares
-
-        try:
-            yield submit
-        finally:
-            for pool in filter(None, pools):
-                pool.submit(connection.close)
-
-
-def _run(pool: ThreadPoolExecutor | None, record: Record, batch: Batch, indexes: Sequence[int]) -> "Future[Recorded]":
-    events = [batch.events[index] for index in indexes]
-
-    def spare_id(index: int) -> str:
-        return batch.ids.get(indexes[index], "")
-
-    if pool is not None:
-        return pool.submit(record, events, spare_id)
-    done: Future[Recorded] = Future()
-    done.set_result(record(events, spare_id))
-    return done
-
-
-def _by_customer(
-    events: Sequence[EventIn | Rejection], count: int, before: Mapping[str, int]
-) -> tuple[list[list[int]], dict[str, int]]:
-    """The events for each writer, and which one each customer has: the one that it had in the batch before, which may
-    still be underway, else the one with the least to do."""
-    if count == 1:
-        return [list(range(len(events)))], {}
-    shares: list[list[int]] = [[] for _ in range(count)]
-    dealt: dict[str, int] = {}
-    for index, event in enumerate(events):
-        if isinstance(event, Rejection):
-            shares[0].append(index)
-            continue
-        writer = dealt.get(event.customer)
-        if writer is None:
-            writer = before.get(event.customer)
-            if writer is None:
-                writer = min(range(count), key=lambda number: len(shares[number]))
-            dealt[event.customer] = writer
-        shares[writer].append(index)
-    return shares, dealt
+    def _close_all(self) -> None:
+        self._close()
+        self._file.close()

@@ -17,13 +17,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from tollmeter.command.import_csv import Rows as SdkRows
 
-from meters.importing import csv_rows
+from meters.importing.batches import Place
 from meters.importing.csv_rows import Columns
 from meters.importing.files import Input, OpenFile
-from meters.importing.run import Settings, Stopped, import_events
+from meters.importing.run import Settings, import_events
 from meters.models import Customer, DimensionSet, Event, EventKey, Meter, RejectedEvent, UsageBucket
 from tests.factories import make_meter, send
-from tests.killing import Workers
 from tests.meters.rollups import assert_rollups_equal_events
 
 DAY = (datetime.now(UTC) - timedelta(days=3)).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -259,27 +258,12 @@ def test_a_quotation_mark_that_does_not_end(meter: Meter, put: Any) -> None:
 
 def test_the_end_of_a_line_that_is_too_long_is_no_row(meter: Meter, put: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PIECE", "MAX_EVENT"):
-        monkeypatch.setattr(csv_rows, name, 100)
+        monkeypatch.setattr(f"meters.importing.lines.{name}", 100)
     first = AS_CSV.splitlines(keepends=True)[1]
     status, _, err = run(put(AS_CSV + "x" * (200 - 2 * len(first)) + "x" * 100 + first))
     assert status == 2
     assert "Line 4 is longer than 100 bytes." in err
     assert stored() == []
-
-
-@pytest.mark.django_db(transaction=True)
-def test_what_comes_before_a_fault_is_told_of(put: Any) -> None:
-    make_meter(dimensions=["region"])
-    bad = f"c,acme,Nope,{T},5,eu\nd,acme,ApiCalls,{T},5,us\n"
-    file = put(AS_CSV + bad + f'e,acme,ApiCalls,{T},5,"eu\n' + "f\n")
-    told = file.with_name("told.csv")
-    settings = Settings(Input(file, name="usage.csv"), DAY + timedelta(days=3), outcomes=told, writers=2, batch=1)
-    with pytest.raises(Stopped) as stopped:
-        import_events(settings, Dies(100))
-    assert stopped.value.row == 4
-    assert (Event.objects.count(), RejectedEvent.objects.count()) == (3, 1)
-    with told.open(newline="") as written:
-        assert [row["outcome"] for row in csv.DictReader(written)] == ["accepted", "accepted", "rejected", "accepted"]
 
 
 def test_elements_across_the_pieces_that_are_read(meter: Meter, put: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,8 +381,8 @@ def test_the_sdk_makes_the_same_ids(meter: Meter, put: Any) -> None:
     with file.open("rb") as opened:
         ((theirs, _),) = SdkRows(opened, given)
     with OpenFile(Input(file, columns=Columns(), name="usage.csv")) as opened_here:
-        (batch,) = opened_here.rows.batches(opened_here.rows.header, 10)  # type: ignore[attr-defined]
-    assert batch.ids == {0: theirs}
+        (cut,) = opened_here.rows.cuts(Place(), 10)
+    assert opened_here.rows.read(cut).ids == {0: theirs}
 
 
 class Dies:
@@ -509,42 +493,3 @@ def test_two_imports_of_a_file_at_once(meter: Meter, put: Any) -> None:
     file = put(AS_CSV)
     with OpenFile(Input(file, name="x")):
         assert run(file) == (2, "", f"Another import of {file} is running.")
-
-
-@pytest.mark.django_db(transaction=True)
-def test_killed_with_9_again_and_again_each_row_counts_once(tmp_path: Path) -> None:
-    make_meter(dimensions=["region"])
-    make_meter("Seats", aggregation="latest", used_for_billing=False)
-    rows = 2_000
-    file, told = tmp_path / "usage.csv", tmp_path / "told.ndjson"
-    with file.open("w") as writing:
-        writing.write("customer,meter,time,value,region\n")
-        for number in range(rows):
-            bad = "x" if number % 1000 == 500 else ""
-            meter = "Seats" if number % 7 == 0 else "ApiCalls"
-            writing.write(f"c{number % 5},{meter},{T},{number}{bad},r{number % 3}\n")
-    code = (
-        "from pathlib import Path; from django.utils import timezone\n"
-        "from meters.importing.files import Input\n"
-        "from meters.importing.run import Settings, Stopped, import_events\n"
-        "class Nobody:\n"
-        "    def show(self, read, state): pass\n"
-        "    def refuse(self, refused): pass\n"
-        f"path = Path({str(file)!r})\n"
-        "settings = Settings(Input(path, name='usage.csv'), timezone.now(), path.with_name('notes'),\n"
-        f"    Path({str(told)!r}), writers=2, batch=100)\n"
-        "result = import_events(settings, Nobody())\n"
-        "assert (result.state.counts.rejected, result.state.done.row) == (2, 2000)\n"
-        "assert result.state.counts.accepted + result.state.counts.duplicate == 1998\n"
-        "assert result.state.counts.duplicate == result.state.perhaps_own\n"
-    )
-    with Workers(tmp_path) as workers:
-        killed = workers.killed_everywhere(code, lambda: None, step=45)
-    assert killed >= 3
-    assert Event.objects.count() == EventKey.objects.count() == rows - 2
-    assert_rollups_equal_events()
-    assert [json.loads(line)["row"] for line in told.read_text().splitlines()] == list(range(1, rows + 1))
-    # Of one instant the last row of the file, whichever writer had it.
-    latest = {bucket.customer.key: int(bucket.last) for bucket in UsageBucket.objects.filter(meter__key="Seats")}
-    sent = [number for number in range(rows) if number % 7 == 0 and number % 1000 != 500]
-    assert latest == {f"c{number % 5}": number for number in sent}
