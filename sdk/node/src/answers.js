@@ -15,8 +15,9 @@ export function readOutcomes(response, text, facts) {
 }
 
 export function isWorthAnotherTry(response) {
-  // A success that cannot be read is of something in between: the facts may have come in, or not.
-  return response.ok || response.status === 429 || response.status >= 500;
+  // A success that cannot be read, and a redirect, are of something in between: the facts may have come in, or not. No
+  // redirect is followed, as the key would go along; the facts wait until somebody has put the address right.
+  return response.status < 400 || response.status === 429 || response.status >= 500;
 }
 
 // Seconds (or a date) that the server asks to be left alone for.

@@ -40,7 +40,7 @@ export class Problem extends TollmeterError {
 // had come before, and counts.
 export class FactRejected extends TollmeterError {
   constructor(fact, { id = "", outcome, meter = "", code = "", pointer = "", detail = "" }) {
-    super(`The fact ${id} was not counted: ${code || outcome}. ${detail}`.trimEnd());
+    super(`The fact ${textOf(id)} was not counted: ${textOf(code) || outcome}. ${textOf(detail)}`.trimEnd());
     Object.assign(this, { fact, id, outcome, meter, code, pointer, detail });
   }
 }

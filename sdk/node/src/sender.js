@@ -134,7 +134,7 @@ export class Sender {
     const aborted = (this.#aborted = new AbortController());
     const late = new Error(`No answer came within ${this.#timeoutSeconds} s.`);
     const timer = later(this.#timeoutSeconds * 1000, () => aborted.abort(late));
-    // Where the address is another one by now, that is for people to see, and the key is not sent there.
+    // The key is sent to no other address.
     const redirect = "manual";
     try {
       const response = await fetch(this.#server.events, { method: "POST", body, headers, redirect, signal: aborted.signal });

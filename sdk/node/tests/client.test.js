@@ -149,12 +149,12 @@ for (const kind of ["seconds", "date"]) {
   });
 }
 
-for (const status of [301, 400, 401, 403, 404, 409, 415, 422]) {
+for (const status of [400, 401, 403, 404, 409, 415, 422]) {
   test(`a refusal is final: ${status}`, async (t) => {
     const server = await FakeServer.of(t);
     const errors = [];
     const client = server.client({ onError: (error) => errors.push(error) });
-    server.faults = [refuse(status, status === 301 ? { Location: server.url } : {})];
+    server.faults = [refuse(status)];
     client.meter("acme", "ApiCalls");
     assert.ok(await client.flush(20));
     assert.deepEqual([server.batches.length, client.counters.rejected], [1, 1]);
@@ -163,6 +163,37 @@ for (const status of [301, 400, 401, 403, 404, 409, 415, 422]) {
     assert.deepEqual([errors.length, errors[0].status, code, detail, retryIn], [1, status, `code_${status}`, "Said the server.", null]);
   });
 }
+
+for (const status of [301, 302, 307, 308]) {
+  test(`a redirect loses nothing and is told: ${status}`, async (t) => {
+    const server = await FakeServer.of(t);
+    const errors = [];
+    const client = server.client({ onError: (error) => errors.push(error) });
+    const moved = ({ response }) => response.writeHead(status, { Location: "https://billing.example/v1/events" }).end();
+    server.faults = [moved, moved];
+    client.meter("acme", "ApiCalls");
+    assert.ok(await client.flush(20));
+    const { sent, rejected } = client.counters;
+    assert.deepEqual([server.facts.size, sent, rejected, errors.length], [1, 1, 0, 2]);
+    assert.ok(errors[0] instanceof Problem);
+    assert.match(errors[0].message, /https:\/\/billing\.example\/v1\/events/);
+    assert.ok(errors[0].retryIn > 0);
+  });
+}
+
+test("what an outcome says stops nothing, whatever is in it", async (t) => {
+  const server = await FakeServer.of(t);
+  const errors = [];
+  const client = server.client({ onError: (error) => errors.push(error) });
+  const odd = { toString: 1, valueOf: 2 };
+  const outcome = { index: 0, outcome: "rejected", id: odd, code: odd, detail: odd };
+  server.faults = [({ response }) => response.writeHead(200).end(JSON.stringify({ outcomes: [outcome] }))];
+  client.meter("acme", "ApiCalls");
+  assert.ok(await client.flush(5));
+  client.meter("acme", "ApiCalls");
+  assert.ok(await client.flush(5));
+  assert.deepEqual([errors.length, server.facts.size], [1, 1]);
+});
 
 test("a batch that is too large goes in halves", async (t) => {
   const server = await FakeServer.of(t);
