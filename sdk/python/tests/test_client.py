@@ -148,7 +148,7 @@ def test_waits_grow_and_differ(client: Make) -> None:
         assert longest / 2 <= min(waits) <= max(waits) <= longest
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 409, 415, 422])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 415, 422])
 def test_a_refusal_is_final(server: FakeServer, client: Make, status: int) -> None:
     errors: list[TollmeterError] = []
     server.faults = [refuse(status)]
@@ -165,6 +165,33 @@ def test_a_refusal_is_final(server: FakeServer, client: Make, status: int) -> No
         "Said the server.",
         None,
     )
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_loses_nothing_and_is_told(server: FakeServer, client: Make, status: int) -> None:
+    def moved(handler: Any) -> bool:
+        handler.answer(status, b"<html>Moved</html>", Location="https://billing.example/v1/events")
+        return True
+
+    errors: list[TollmeterError] = []
+    server.faults = [moved, moved]
+    tollmeter = client(on_error=errors.append)
+    tollmeter.meter("acme", "ApiCalls")
+    assert tollmeter.flush(30)
+    counted = tollmeter.counters
+    assert (len(server.facts), counted.sent, counted.rejected) == (1, 1, 0)
+    assert [type(error) for error in errors] == [Problem, Problem]
+    assert "https://billing.example/v1/events" in str(errors[0])
+    assert errors[0].retry_in is not None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("after", ["Mon, 01 Jan 2026 00:00:00 +99999999999999999999", "nan", "soon", "-1"])
+def test_a_time_to_wait_that_is_none_stops_nothing(server: FakeServer, client: Make, after: str) -> None:
+    server.faults = [refuse(503, Retry_After=after)]
+    tollmeter = client()
+    tollmeter.meter("acme", "ApiCalls")
+    assert tollmeter.flush(10)
+    assert len(server.facts) == 1
 
 
 def test_a_batch_that_is_too_large_goes_in_halves(server: FakeServer, client: Make) -> None:

@@ -37,6 +37,10 @@ async def job_async(request, number):
     request.usage.add(number)
     return HttpResponse("done")
 
+async def waits(request):
+    asyncio.current_task().cancel()  # As a server does where whoever asked went away.
+    await asyncio.sleep(5)
+
 def fails(request):
     raise RuntimeError("This view fails.")
 
@@ -48,7 +52,7 @@ def stream(request):
     return StreamingHttpResponse(parts())
 
 urlpatterns = [path("jobs/<int:number>/", job), path("async/<int:number>/", job_async), path("fails/", fails),
-               path("stream/", stream)]
+               path("stream/", stream), path("waits/", waits)]
 paths = ["/jobs/52/", "/async/7/", "/fails/", "/nowhere/", "/stream/"]
 headers = {"X-Customer": "acme"}
 
@@ -56,6 +60,10 @@ async def ask():
     client = AsyncClient(raise_request_exception=False)
     for path in paths[:-1]:
         await client.get(path, headers=headers)
+    try:
+        await client.get("/waits/", headers=headers)
+    except asyncio.CancelledError:
+        pass
 
 if sys.argv[2] == "async":
     asyncio.run(ask())
@@ -80,6 +88,8 @@ def test_django(server: FakeServer, how: str, customer: str) -> None:
     assert {fact["customer"] for fact in facts} == {"acme"}
     if how == "sync":
         assert facts[4]["values"] == {"ApiCalls": 1, "Records": 2}
+    else:
+        assert found[4:] == [("/waits/", "4xx")]
 
 
 def test_settings_that_are_wrong_are_told() -> None:

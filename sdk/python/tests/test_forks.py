@@ -10,11 +10,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import FakeServer, refuse
 
 from tollmeter import Tollmeter
+from tollmeter.facts import new_id
 
 Make = Callable[..., Tollmeter]
 
@@ -58,6 +60,49 @@ def test_children_send_their_own_facts_and_none_of_their_parents(
         counts[fact["meter"]] = counts.get(fact["meter"], 0) + 1
     assert counts == {"parent": 20, "child 0": 100, "child 1": 100, "child 2": 100}
     assert sum(server.batches) == 320
+
+
+def test_children_draw_ids_of_their_own() -> None:
+    new_id()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, new_id().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    # Beside the time, 62 random bits.
+    assert os.read(reading, 100).decode()[19:] != new_id()[19:]
+    os.close(reading)
+    os.close(writing)
+
+
+def test_two_threads_fork_at_once(server: FakeServer, client: Make) -> None:
+    """Whoever forks holds the clients, and lets go of those that it holds alone."""
+    clients = [client() for _ in range(5)]
+    failed: list[Any] = []
+
+    def fork() -> None:
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+
+    before, sys.unraisablehook = sys.unraisablehook, failed.append
+    try:
+        threads = [threading.Thread(target=fork) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    finally:
+        sys.unraisablehook = before
+    assert not failed
+    assert not any(thread.is_alive() for thread in threads)
+    for each in clients:
+        each.meter("acme", "ApiCalls")
+        assert each.flush(30)
+    assert len(server.facts) == 5
 
 
 def _note(tollmeter: Tollmeter) -> None:

@@ -182,6 +182,19 @@ def test_what_is_used_after_a_request_is_a_fact_of_its_own(server: FakeServer, c
     ]
 
 
+def test_what_is_used_while_the_customer_is_looked_up_counts(server: FakeServer, client: Make) -> None:
+    """As by a thread that the request began."""
+
+    def customer(environ: dict[str, Any]) -> str:
+        environ["tollmeter.usage"].add(52)
+        return "acme"
+
+    tollmeter = client()
+    get_wsgi(TollmeterWSGI(plain_app, tollmeter, customer=customer, records="Records"), "/")
+    (fact,) = facts_of(server, tollmeter)
+    assert fact["values"] == {"ApiCalls": 1, "Records": 54}
+
+
 def test_a_view_may_say_when_it_was(server: FakeServer, client: Make) -> None:
     moments = [datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 1)]
 

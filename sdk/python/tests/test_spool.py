@@ -248,6 +248,60 @@ def test_what_a_full_disk_did_not_take_is_in_the_file_later(
     assert server.facts.keys() == set(ids)
 
 
+def full_disk(tollmeter: Tollmeter) -> None:
+    assert isinstance(tollmeter.queue, Spool)
+    with tollmeter.queue.changed:
+        tollmeter.queue._db().execute("PRAGMA max_page_count = 1")
+
+
+def note_until_it_is_full(tollmeter: Tollmeter, count: int) -> None:
+    for _ in range(count):
+        tollmeter.meter("acme", "ApiCalls", dimensions={"text": "x" * 1000})
+
+
+def test_a_full_disk_is_told_once_and_what_waits_in_memory_is_bounded(
+    server: FakeServer, client: Make, spool_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollmeter.spool.SPARE_SIZE", 5)
+    errors: list[TollmeterError] = []
+    server.always = refuse(503)
+    tollmeter = client(spool=spool_path, on_error=errors.append)
+    full_disk(tollmeter)
+    note_until_it_is_full(tollmeter, 40)
+    in_memory = tollmeter.counters.queued - len(in_file(spool_path))
+    # And those that are being sent.
+    assert in_memory <= 10
+    assert tollmeter.counters.dropped == 40 - tollmeter.counters.queued > 0
+    server.always = None
+    assert tollmeter.flush(30)
+    assert tollmeter.close()
+    assert ["in memory" in str(error) for error in errors if isinstance(error, SpoolFailed)] == [True]
+    assert sum(error.count for error in errors if isinstance(error, FactsDropped)) == tollmeter.counters.dropped
+
+
+def test_a_full_disk_and_full_memory_raise_where_that_is_asked_for(
+    server: FakeServer, client: Make, spool_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollmeter.spool.SPARE_SIZE", 5)
+    server.always = refuse(503)
+    tollmeter = client(spool=spool_path, when_full="raise")
+    full_disk(tollmeter)
+    with pytest.raises(QueueFull, match="in memory"):
+        note_until_it_is_full(tollmeter, 40)
+    assert tollmeter.counters.dropped == 0
+
+
+def test_a_full_disk_and_full_memory_block_until_there_is_room(
+    server: FakeServer, client: Make, spool_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollmeter.spool.SPARE_SIZE", 5)
+    tollmeter = client(spool=spool_path, when_full="block", batch_size=5)
+    full_disk(tollmeter)
+    note_until_it_is_full(tollmeter, 40)
+    assert tollmeter.flush(30)
+    assert (len(server.facts), tollmeter.counters.dropped) == (40, 0)
+
+
 def test_a_full_file_blocks_until_there_is_room(server: FakeServer, client: Make, spool_path: Path) -> None:
     tollmeter = client(spool=spool_path, queue_size=5, when_full="block", batch_size=5)
     for _ in range(40):

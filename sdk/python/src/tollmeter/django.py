@@ -10,6 +10,7 @@ among them. In a view, `request.usage.add(n)` counts records.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from inspect import iscoroutinefunction
@@ -38,7 +39,13 @@ def metering(get_response: GetResponse) -> Callable[[HttpRequest], HttpResponseB
 
         async def metered_async(request: HttpRequest) -> HttpResponseBase:
             usage = request.usage = meter.begin()  # type: ignore[attr-defined]
-            return _end(meter, request, usage, await get_response(request))
+            try:
+                response = await get_response(request)
+            except asyncio.CancelledError:
+                # Who goes away does not get the rest for nothing; 499, as web servers call it.
+                meter.end(usage, request, request.method or "", _route_of(request), 499)
+                raise
+            return _end(meter, request, usage, response)
 
         return metered_async
 
@@ -79,8 +86,7 @@ def _header(name: str) -> Callable[[HttpRequest], str | None]:
 def _end(
     meter: RequestMeter, request: HttpRequest, usage: RequestUsage, response: HttpResponseBase
 ) -> HttpResponseBase:
-    match = request.resolver_match
-    route = "/" + match.route if match is not None else None
+    route = _route_of(request)
     if isinstance(response, StreamingHttpResponse):
         # What is used while it is sent counts, too.
         end = partial(meter.end, usage, request, request.method or "", route, response.status_code)
@@ -89,6 +95,11 @@ def _end(
     else:
         meter.end(usage, request, request.method or "", route, response.status_code)
     return response
+
+
+def _route_of(request: HttpRequest) -> str | None:
+    match = request.resolver_match
+    return "/" + match.route if match is not None else None
 
 
 def _then(parts: Iterator[bytes], end: Callable[[], None]) -> Iterator[bytes]:

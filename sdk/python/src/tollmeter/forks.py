@@ -7,6 +7,7 @@ memory is its parent's, which sends it.
 from __future__ import annotations
 
 import os
+import threading
 from typing import Protocol
 from weakref import WeakSet
 
@@ -22,6 +23,8 @@ class Forked(Protocol):
 
 _clients: WeakSet[Forked] = WeakSet()
 _held: list[Forked] = []
+# Held while a process forks: two threads may do so at once.
+_forking = threading.Lock()
 
 
 def remember(client: Forked) -> None:
@@ -29,6 +32,7 @@ def remember(client: Forked) -> None:
 
 
 def _before() -> None:
+    _forking.acquire()
     for client in list(_clients):
         client.queue.changed.acquire()
         _held.append(client)
@@ -37,11 +41,13 @@ def _before() -> None:
 def _after_in_parent() -> None:
     while _held:
         _held.pop().queue.changed.release()
+    _forking.release()
 
 
 def _after_in_child() -> None:
     while _held:
         _held.pop().after_fork()
+    _forking.release()
 
 
 if hasattr(os, "register_at_fork"):

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import Literal
 
-from tollmeter.errors import Closed, QueueFull
+from tollmeter.errors import Closed, QueueFull, SpoolFailed
 
 WhenFull = Literal["block", "drop_oldest", "raise"]
 
@@ -20,6 +20,8 @@ class MemoryQueue:
 
     # Whether facts outlive the process.
     lasts = False
+    # What went wrong where nobody could be told, as it may with a file.
+    failure: SpoolFailed | None = None
 
     def __init__(
         self, *, size: int, when_full: WhenFull, batch_size: int, batch_bytes: int, batch_seconds: float

@@ -112,14 +112,17 @@ class RequestMeter:
         route: str | None,
         status: int,
     ) -> None:
-        usage.is_over = True
         if usage.skipped:
+            usage.is_over = True
             return
         try:
             customer = usage.customer or self._customer_of(request)
             if not customer:
+                usage.is_over = True
                 return
+            # In this order: what a thread adds meanwhile is of this fact or one of its own.
             usage.late = (self, customer, method, route, status)
+            usage.is_over = True
             if usage.values is None and usage.dimensions is None:
                 what = self._plain(method, route, status // 100)
             else:
@@ -127,9 +130,14 @@ class RequestMeter:
                 if self._meter is not None:
                     values = {self._meter: 1, **values}
                 what = _encode(values, method, route, status // 100, usage.dimensions)
-            if what is not None:
+            if what is None:
+                return
+            if usage.time is None:
+                self._client.put(encode_now(customer, what))
+            else:
                 self._put(customer, usage.time, what)
         except Exception as error:
+            usage.is_over = True
             self._failed(error)
 
     def note(

@@ -72,7 +72,7 @@ class Sender:
             except SpoolFailed as error:
                 self.tell(error)
                 self._pause(self._retry_wait)
-            self._tell_of_dropped()
+            self._tell_of_queue()
         if self._http is not None:
             self._http.close()
 
@@ -86,6 +86,7 @@ class Sender:
                 response = self._post(batch)
                 outcomes = _read_outcomes(response, len(batch))
                 read = problem_of(response) if outcomes is None else outcomes
+                asked_to_wait = _retry_after(response)
             except Exception as failure:
                 # Whatever it is, the facts must not be lost for it, nor this thread end.
                 error = Unreachable(f"{type(failure).__name__}: {failure}")
@@ -101,12 +102,11 @@ class Sender:
                 if not _is_worth_another_try(response):
                     self._refused(batch, error)
                     return True
-                asked_to_wait = _retry_after(response)
             tries += 1
             wait = max(asked_to_wait, self._backoff(tries))
             error.retry_in = wait
             self.tell(error)
-            self._tell_of_dropped()
+            self._tell_of_queue()
             self._pause(wait)
             self._queue.keep()
         return False
@@ -164,7 +164,12 @@ class Sender:
     def _is_late(self) -> bool:
         return self.deadline is not None and time.monotonic() >= self.deadline
 
-    def _tell_of_dropped(self) -> None:
+    def _tell_of_queue(self) -> None:
+        """What befell the queue where it could tell nobody."""
+        if self._queue.failure is not None:
+            with self._queue.changed:
+                failure, self._queue.failure = self._queue.failure, None
+            self.tell(failure)
         dropped = self._queue.dropped - self._told_of
         if dropped:
             self._told_of += dropped
@@ -182,8 +187,9 @@ class Sender:
 
 
 def _is_worth_another_try(response: httpx.Response) -> bool:
-    # A success that cannot be read is of something in between: the facts may have come in, or not.
-    return response.is_success or response.status_code == 429 or response.status_code >= 500
+    # A success that cannot be read, and a redirect, are of something in between: the facts may have come in, or not.
+    # No redirect is followed, as the key would go along; the facts wait until somebody has put the address right.
+    return response.status_code < 400 or response.status_code == 429 or response.status_code >= 500
 
 
 def _read_outcomes(response: httpx.Response, facts: int) -> list[dict[str, Any]] | None:
@@ -210,7 +216,7 @@ def _retry_after(response: httpx.Response) -> float:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(text).timestamp() - time.time()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return 0.0
     # Not a number is no wait.
     return min(seconds, LONGEST_RETRY_AFTER) if seconds > 0 else 0.0

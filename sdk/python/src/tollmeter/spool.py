@@ -78,6 +78,9 @@ class Spool:
         self._numbers: list[int] = []
         self._spare: deque[bytes] = deque()
         self._spare_in_flight: list[bytes] = []
+        # That the file takes nothing, for whoever tells of it, which is done once.
+        self.failure: SpoolFailed | None = None
+        self._is_failing = False
         # Facts that were put since whoever takes last looked.
         self._new = 0
         self._has_more = True
@@ -93,9 +96,10 @@ class Spool:
                 if db.execute(WAITING).fetchone()[0] >= self.size:
                     self._make_room(db)
                 db.execute(INSERT, (fact,))
-            except sqlite3.Error:
-                self._put_spare(fact)
+            except sqlite3.Error as error:
+                self._put_spare(fact, error)
             else:
+                self._is_failing = False
                 self._store_spare()
             self._new += 1
             if self._new == self.batch_size:
@@ -115,7 +119,16 @@ class Spool:
             if self.closing:
                 raise Closed("This client is closed.")
 
-    def _put_spare(self, fact: bytes) -> None:
+    def _put_spare(self, fact: bytes, error: sqlite3.Error) -> None:
+        if not self._is_failing:
+            self._is_failing = True
+            self.failure = SpoolFailed(f"{self.path}: {error}. Until it can be written, facts wait in memory.")
+        if len(self._spare) >= SPARE_SIZE and self.when_full == "raise":
+            raise QueueFull(f"{self.path} cannot be written, and {len(self._spare):,} facts wait in memory.")
+        while len(self._spare) >= SPARE_SIZE and self.when_full == "block":
+            self.changed.wait(POLL_SECONDS)
+            if self.closing:
+                raise Closed("This client is closed.")
         if len(self._spare) >= SPARE_SIZE:
             self._spare.popleft()
             self.dropped += 1
@@ -205,6 +218,9 @@ class Spool:
         if pid == os.getpid():
             # Another client of this process, or a process that died and had the number that this one has.
             return token.startswith(_mark_of_process())
+        if not hasattr(os, "fork"):
+            # On Windows this would not ask after the process but interrupt it.
+            return True
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
