@@ -102,6 +102,9 @@ def checked_url(url: str, *, allow_private: bool) -> str:
 
 
 def _parts(url: str) -> SplitResult:
+    # `urlsplit` drops line breaks and tabs: the address would be another than the one that was written.
+    if any(sign in url for sign in "\r\n\t"):
+        raise _refusal("This is no URL: there is a line break or a tab in it.")
     try:
         parts = urlsplit(url)
         port = parts.port

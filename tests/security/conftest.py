@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
 from meters.keys import create_api_key
@@ -13,6 +14,7 @@ from meters.models import Customer
 from tests.amberflo.conftest import mount
 from tests.kept import kept
 from tests.security.installation import fill
+from tests.security.site import people_of
 
 NOW = datetime(2026, 11, 18, 14, 2, tzinfo=UTC)
 
@@ -37,6 +39,13 @@ def clock() -> Iterator[time_machine.Traveller]:
 def acme(db: None, clock: object) -> Customer:
     fill(client_with("ingest", "read", "write"), NOW)
     return Customer.objects.get(key="acme")
+
+
+@pytest.fixture
+@kept(at=NOW)
+def people(acme: Customer) -> User:
+    """Those who are signed in; the row is staff's."""
+    return people_of(acme, NOW)
 
 
 @pytest.fixture
