@@ -12,7 +12,7 @@ import msgspec
 
 from meters.decoding import MAX_DIMENSION_TEXT, NUMBER, Rejection, convert_rows, escape
 from meters.importing.batches import MAX_EVENT, Batch, Cut, Place, Unreadable, finish
-from meters.importing.csv_columns import WITH_ZONE, columns_of, events_of
+from meters.importing.csv_columns import WITH_ZONE, Table
 from meters.importing.lines import Lines
 
 MEMBERS = ("id", "customer", "meter", "value", "time", "dimensions")
@@ -59,6 +59,8 @@ class CsvRows:
             (place, column) for place, column in enumerate(self._columns) if column and column not in left_out
         ]
         self._places = {member: self._columns.index(column) for member, column in self._members.items()}
+        dimensions = {column: place for place, column in self._dimensions}
+        self._table = Table(len(self._columns), self._places, dimensions, self._same, self._utc)
 
     def column_of(self, pointer: str) -> str:
         member, _, inner = pointer.removeprefix("/").partition("/")
@@ -119,23 +121,16 @@ class CsvRows:
         rows = range(cut.start.row + 1, cut.end.row + 1)
         lines = range(cut.start.line + 1, cut.end.line + 1)
         try:
-            columns = columns_of(cut.text.decode(), self._delimiter, len(self._columns))
+            events = self._table.events(cut.text.decode(), self._delimiter) if len(rows) == len(lines) else None
         except UnicodeDecodeError:
             return None
-        if columns is None or not len(columns[0]) == len(rows) == len(lines):
+        if events is None or len(events) != len(rows):
             return None
-        members: dict[str, Sequence[str]] = {member: columns[place] for member, place in self._places.items()}
-        for member, text in self._same.items():
-            members.setdefault(member, [text] * len(columns[0]))
-        if "dimensions" in members or any("" in members[member] for member in self._same):
-            return None
-        dimensions = {column: columns[place] for place, column in self._dimensions}
-        events = events_of(members, dimensions, utc=self._utc)
-        if events is None:
-            return None
-        if "id" in members:
-            return Batch(rows, lines, events)
-        return finish(Batch(rows, lines), events, lambda: list(zip(*columns, strict=True)), self._name)
+        return finish(Batch(rows, lines), events, lambda: self._cells(cut), self._name)
+
+    def _cells(self, cut: Cut) -> list[list[str]]:
+        text = io.StringIO(cut.text.decode() + "\n", newline="\n")
+        return list(csv.reader(text, delimiter=self._delimiter, strict=True))
 
     def _row_by_row(self, cut: Cut) -> Batch:
         numbers, lines, rows, refused = list[int](), list[int](), list[list[str]](), dict[int, Rejection]()

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
+import msgspec
+
 from meters.decoding import EventIn, MalformedBody, Rejection, decode_array, decode_json, decode_lines
 from meters.importing.batches import MAX_BATCH, MAX_EVENT, Batch, Cut, Later, Place, Unreadable, finish
 from meters.importing.lines import Lines
@@ -18,9 +20,10 @@ _FLAT = rb"\{" + _PLAIN + rb"(?:" + _STRING + _PLAIN + rb")*+\}"
 # An object whose members hold objects at most, as an event's are, and what follows it.
 _OBJECT = rb"\{" + _PLAIN + rb"(?:(?:" + _STRING + rb"|" + _FLAT + rb")" + _PLAIN + rb")*+\}"
 _ELEMENT = re.compile(rb"\s*+" + _OBJECT + rb"\s*+([,\]])", re.DOTALL)
-# So many of them at once.
-MANY = 200
-_ELEMENTS = re.compile(rb"(?:\s*+" + _OBJECT + rb"\s*+,){%d}+" % MANY, re.DOTALL)
+# So many of them, or so many bytes, are looked at together.
+MANY = 1000
+TOGETHER = 64 * 1024
+_raw = msgspec.json.Decoder(list[msgspec.Raw])
 # A quotation mark alone begins a text that goes on behind what was read.
 _TOKEN = re.compile(_STRING + rb'|["\[\]{},]', re.DOTALL)
 _EVENTS = re.compile(rb"\s*+:\s*+\[")
@@ -89,7 +92,7 @@ class JsonArray:
             last, limit = before.row + size, before.offset + MAX_BATCH
             self._passed.clear()
             while self._row < last and self._offset < limit and not ended:
-                ended = self._pass_many(last - self._row)
+                ended = self._pass_many(last)
                 if self._row < last and not ended:
                     ended = self._pass_one()
             if self._row > before.row:
@@ -130,13 +133,24 @@ class JsonArray:
             raise Unreadable("The file is no JSON array of events, and no object that has one as its member events.")
         self._pass_to(start.end())
 
-    def _pass_many(self, most: int) -> bool:
+    def _pass_together(self, last: int) -> None:
+        """Passes elements up to some brace that a comma follows, as long as what is before it is a whole array."""
+        while last - self._row >= MANY:
+            end = self._buffer.rfind(b"},", self._at, self._at + TOGETHER) + 1
+            try:
+                count = len(_raw.decode(b"[" + self._buffer[self._at : end] + b"]")) if end else 0
+            except (msgspec.DecodeError, RecursionError):
+                return
+            if not 0 < count <= last - self._row:
+                return
+            self._row += count
+            self._pass_to(end + 1)
+
+    def _pass_many(self, last: int) -> bool:
         """Passes the elements that are whole in what is read and look like events. Whether the array ends behind
         them."""
-        buffer, at, last, is_end = self._buffer, self._at, self._row + most, False
-        while self._row + MANY <= last and (several := _ELEMENTS.match(buffer, at)):
-            self._row += MANY
-            at = several.end()
+        self._pass_together(last)
+        buffer, at, is_end = self._buffer, self._at, False
         while self._row < last and not is_end and (found := _ELEMENT.match(buffer, at)):
             self._row += 1
             at = found.end()

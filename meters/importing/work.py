@@ -59,15 +59,18 @@ class Work:
     def marks(self, batch: Batch) -> list[int]:
         """What batches must not have in common that are stored at the same time, as hashes: so the first of several
         events with one id counts, and the last of one instant is the latest."""
-        marks: list[int] = []
-        for index, event in enumerate(batch.events):
+        events = [event for event in batch.events if isinstance(event, EventIn)]
+        ids = [event.id for event in events if isinstance(event.id, str)]
+        customers = [event.customer for event in events if isinstance(event.id, str)]
+        for index, event_id in batch.ids.items():
+            event = batch.events[index]
             if isinstance(event, EventIn):
-                event_id = event.id if isinstance(event.id, str) else batch.ids[index]
-                marks.append(hash((event.customer, event_id.lower())))
-        if not named_meters(batch.events) <= self.orderless:
-            for event in batch.events:
-                if isinstance(event, EventIn):
-                    marks += [hash((event.customer, key, event.time)) for key in named_meters([event])]
+                ids.append(event_id)
+                customers.append(event.customer)
+        marks = list(map(hash, zip(customers, map(str.lower, ids), strict=True)))
+        if not named_meters(events) <= self.orderless:
+            for event in events:
+                marks += [hash((event.customer, key, event.time)) for key in named_meters([event])]
         return marks
 
     def store(self, batch: Batch) -> Done:
