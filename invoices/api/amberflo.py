@@ -15,12 +15,13 @@ from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.request import Request
 
-from invoices.api.amberflo_invoice import Documents, of_customer
+from invoices.api.amberflo_invoice import Documents, invoices_of
 from invoices.models import CreditGrant, Invoice
 from invoices.prepaid.balances import with_left
 from invoices.prepaid.credits import grant_credits, void_grant
 from invoices.services import recalculate_stale
 from meters.api.amberflo_base import (
+    CUSTOMER,
     PRODUCT,
     AmberfloView,
     answer,
@@ -28,6 +29,7 @@ from meters.api.amberflo_base import (
     customer_called,
     fault,
     needed,
+    of_customer,
     of_seconds,
     parameters,
     read,
@@ -35,7 +37,6 @@ from meters.api.amberflo_base import (
     truth,
     whole,
 )
-from meters.api.auth import require_customer
 from meters.api.usage_query import FIRST_YEAR, LAST_YEAR
 from meters.models import Customer
 from meters.periods import local_date
@@ -45,7 +46,6 @@ from pricing.models.plans import account_currency
 from pricing.money import amount_text
 from pricing.version_choice import version_for
 
-CUSTOMER = "customerId"
 DAY = timedelta(days=1)
 # A grant without a reference, which was not made by a client of theirs.
 OWN_ID = re.compile("credit-([0-9]{1,18})", re.ASCII)
@@ -86,19 +86,16 @@ class InvoicesView(AmberfloView):
 
 
 def _asked_for(request: Request, more: Sequence[str]) -> dict[str, str]:
-    asked = parameters(request, (CUSTOMER, "productId", "fromCache", "withPaymentStatus", *more))
-    check_product(asked.get("productId"))
-    require_customer(request, needed(asked, CUSTOMER))
-    return asked
+    return of_customer(request, ("fromCache", "withPaymentStatus", *more))
 
 
 def _invoices(asked: dict[str, str], request: Request, now: datetime) -> "QuerySet[Invoice]":
     """A customer's, but for void ones. What is not to be `fromCache` is brought up to date first, ahead of a worker."""
-    key = needed(asked, CUSTOMER)
+    key = asked[CUSTOMER]
     if not truth(asked, "fromCache", True):
         live = Invoice.objects.filter(customer__key=key, status__in=Invoice.LIVE)
         recalculate_stale(list(live.order_by("id").values_list("id", flat=True)), now=now)
-    return of_customer(key)
+    return invoices_of(key)
 
 
 def _day_of(asked: dict[str, str]) -> date:
@@ -191,9 +188,7 @@ class OrdersView(AmberfloView):
 
     def get(self, request: Request) -> HttpResponse:
         """Those that something is left of, the oldest first."""
-        asked = parameters(request, (CUSTOMER, "productId"))
-        check_product(asked.get("productId"))
-        require_customer(request, needed(asked, CUSTOMER))
+        asked = of_customer(request)
         still_good = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
         grants = _grants(asked[CUSTOMER]).filter(still_good, voided_at=None, left__gt=0)
         return answer([order_as_theirs(grant) for grant in grants])
@@ -205,8 +200,7 @@ def _grants(customer: str) -> "QuerySet[Any]":
 
 
 def _order(request: Request) -> Any:
-    asked = parameters(request, (CUSTOMER, "Id"))
-    require_customer(request, needed(asked, CUSTOMER))
+    asked = of_customer(request, ("Id",))
     grants, name = _grants(asked[CUSTOMER]), needed(asked, "Id")
     own = OWN_ID.fullmatch(name)
     return grants.filter(reference=name).first() or (

@@ -39,7 +39,7 @@ PAYMENT_STATUS = {
 }
 
 
-def of_customer(key: str) -> "QuerySet[Invoice]":
+def invoices_of(key: str) -> "QuerySet[Invoice]":
     """A customer's invoices but for void ones, the newest first, with all that is told of them."""
     about = ("product_item__meter", "promotion__promotion", "tax_rate")
     lines = InvoiceLine.objects.select_related(*about).order_by("position")

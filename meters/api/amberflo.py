@@ -10,6 +10,7 @@ from rest_framework.request import Request
 
 from meters.amberflo import decode_records, pointer
 from meters.api.amberflo_base import (
+    CUSTOMER,
     AmberfloView,
     answer,
     fault,
@@ -21,10 +22,9 @@ from meters.api.amberflo_base import (
 )
 from meters.api.auth import customer_of
 from meters.api.bodies import read_body
-from meters.api.events import in_turn, record
+from meters.api.events import in_turn, record, told_of_bodies
 from meters.api.problems import Problem
 from meters.api.serializers import CustomerSerializer
-from meters.decoding import MalformedBody, TooManyEvents
 from meters.events import Outcome
 from meters.models import ApiKey, Customer
 
@@ -50,12 +50,8 @@ class IngestView(AmberfloView):
         ours_too = _detects_schema(request)
         body = read_body(request)
         with in_turn(body):
-            try:
+            with told_of_bodies():
                 events, ours = decode_records(body, max_events=settings.INGEST_MAX_EVENTS, ours_too=ours_too)
-            except MalformedBody as error:
-                raise Problem(400, "malformed_json", str(error)) from error
-            except TooManyEvents as error:
-                raise Problem(413, "too_many_events", f"{error} Nothing of it was stored.") from error
             recorded = record(request, events)
         refused = [outcome for outcome in recorded.outcomes if outcome.outcome != "duplicate"]
         taken = len(events) - len({outcome.index for outcome in refused})
@@ -116,11 +112,11 @@ class CustomerIn(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 class CustomersView(AmberfloView):
     permissions = {"GET": "meters.view_customer", "POST": "meters.add_customer", "PUT": "meters.change_customer"}
     customer_keys = ("GET",)
-    theirs = {"key": "customerId", "name": "customerName", "email": "customerEmail"}
+    theirs = {"key": CUSTOMER, "name": "customerName", "email": "customerEmail"}
 
     def get(self, request: Request) -> HttpResponse:
         """All of them, or the one with `customerId`: there, one that does not exist is an object without members."""
-        key = parameters(request, ("customerId",)).get("customerId")
+        key = parameters(request, (CUSTOMER,)).get(CUSTOMER)
         own = customer_of(request)
         if key is not None:
             return answer(_one(key, own))
@@ -139,7 +135,7 @@ class CustomersView(AmberfloView):
         sent = _read_customer(request)
         customer = Customer.objects.filter(key=sent.customer_id).first()
         if customer is None:
-            raise fault("customerId", f"There is no customer {sent.customer_id!r}.", 404)
+            raise fault(CUSTOMER, f"There is no customer {sent.customer_id!r}.", 404)
         return _save(customer, sent)
 
 

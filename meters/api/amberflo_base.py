@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from meters.amberflo import EPOCH, LAST_MILLISECOND
+from meters.api.auth import require_customer
 from meters.api.bodies import read_body
 from meters.api.events import AnyParser
 from meters.api.problems import Problem, exception_handler
@@ -27,6 +28,7 @@ T = TypeVar("T")
 _encoder = msgspec.json.Encoder(decimal_format="number")
 # All their clients name the same one. Here it means nothing.
 PRODUCT = "1"
+CUSTOMER = "customerId"
 TRUE, FALSE = ("true", "1"), ("false", "0")
 
 
@@ -124,6 +126,14 @@ def parameters(request: Request, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def of_customer(request: Request, names: Iterable[str] = ()) -> dict[str, str]:
+    """The parameters of a call about one customer, who is named and whom the key may see; and these others."""
+    asked = parameters(request, (CUSTOMER, "productId", *names))
+    check_product(asked.get("productId"))
+    require_customer(request, needed(asked, CUSTOMER))
+    return asked
+
+
 def needed(asked: Mapping[str, str], name: str) -> str:
     if not asked.get(name):
         raise fault(name, "This is needed.")
@@ -154,7 +164,7 @@ def customer_called(key: str) -> Customer:
     """Raises a Problem where there is none."""
     customer = Customer.objects.filter(key=key).first()
     if customer is None:
-        raise fault("customerId", f"There is no customer {key!r}.")
+        raise fault(CUSTOMER, f"There is no customer {key!r}.")
     return customer
 
 

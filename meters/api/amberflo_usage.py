@@ -14,7 +14,18 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from meters.aggregation import EXACT, plain
-from meters.api.amberflo_base import AmberfloView, answer, fault, needed, of_seconds, parameters, read, seconds, whole
+from meters.api.amberflo_base import (
+    CUSTOMER,
+    AmberfloView,
+    answer,
+    fault,
+    needed,
+    of_seconds,
+    parameters,
+    read,
+    seconds,
+    whole,
+)
 from meters.api.auth import customer_of, require_customer
 from meters.api.problems import Problem
 from meters.api.usage_query import FIRST_YEAR, LAST_YEAR, MAX_CUSTOMERS, MAX_FILTER_TEXTS, MAX_WINDOWS
@@ -25,7 +36,6 @@ from meters.snapshot import snapshot
 from meters.usage import Group, Usage, read_usage_of
 
 UTC = ZoneInfo("UTC")
-CUSTOMER = "customerId"
 INTERVALS = {
     "HOUR": lambda instant: floor_hour(instant),
     "DAY": lambda instant: day_of(instant, UTC).start,

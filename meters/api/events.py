@@ -1,8 +1,8 @@
 """`POST /v1/events`: no serializer touches an event, msgspec decodes the bytes."""
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, cast
 
@@ -203,14 +203,21 @@ class EventsView(EventListMixin, APIView):
 
     def _record(self, request: Request, body: bytes) -> HttpResponse:
         kind = media_type(request)
-        try:
+        with told_of_bodies():
             events, many = _decode(body, kind)
-        except MalformedBody as error:
-            raise Problem(400, "malformed_json", str(error)) from error
-        except TooManyEvents as error:
-            raise Problem(413, "too_many_events", f"{error} Nothing of it was stored.") from error
         recorded = record(request, events, spare_id=_spare_ids(request))
         return _answer(recorded, many, cloud=kind in (cloudevents.ONE, cloudevents.BATCH))
+
+
+@contextmanager
+def told_of_bodies() -> Iterator[None]:
+    """Says as a Problem what a body is not."""
+    try:
+        yield
+    except MalformedBody as error:
+        raise Problem(400, "malformed_json", str(error)) from error
+    except TooManyEvents as error:
+        raise Problem(413, "too_many_events", f"{error} Nothing of it was stored.") from error
 
 
 def record(

@@ -20,9 +20,8 @@ from rest_framework.views import APIView
 
 from meters import cloudevents
 from meters.aggregation import ZERO, plain
-from meters.api.auth import customer_of
 from meters.api.bodies import read_body
-from meters.api.events import AnyParser
+from meters.api.events import AnyParser, in_turn, record, told_of_bodies
 from meters.api.negotiation import Negotiation
 from meters.api.openmeter_query import Query, of_address, of_body
 from meters.api.problems import Problem, invalid
@@ -30,10 +29,8 @@ from meters.api.usage import CsvRenderer
 from meters.api.usage_csv import MEDIA_TYPE as CSV
 from meters.api.usage_query import text_of
 from meters.api.usage_table import Row, read_table
-from meters.decoding import MalformedBody, TooManyEvents
-from meters.events import Outcome, record_events
+from meters.events import Outcome
 from meters.models import ApiKey, Meter
-from meters.refusals import note_refusals
 from meters.spreadsheet import cell
 
 # Their values are numbers, which keep all digits that ours have.
@@ -59,17 +56,10 @@ class EventsView(APIView):
         others being stored. What no meter counts is kept for staff, and answered as they do: with 204."""
         body = read_body(request)
         several = body.lstrip()[:1] == b"["
-        try:
-            events = cloudevents.decode_cloudevents(body, batch=several, max_events=settings.INGEST_MAX_EVENTS)
-        except MalformedBody as error:
-            raise Problem(400, "malformed_json", str(error)) from error
-        except TooManyEvents as error:
-            raise Problem(413, "too_many_events", f"{error} Nothing of it was stored.") from error
-        now, own = timezone.now(), customer_of(request)
-        recorded = record_events(events, now=now, only_customer=own.key if own else None)
-        if recorded.rejected or recorded.conflict:
-            sender = request.auth.name if isinstance(request.auth, ApiKey) else ""
-            note_refusals(events, recorded.outcomes, sender=sender, now=now)
+        with in_turn(body):
+            with told_of_bodies():
+                events = cloudevents.decode_cloudevents(body, batch=several, max_events=settings.INGEST_MAX_EVENTS)
+            recorded = record(request, events)
         refused = [each for each in recorded.outcomes if each.outcome == "rejected" and each.code != PASSED_OVER]
         if refused:
             raise _refusal(refused, len(events), several)

@@ -15,13 +15,14 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from meters.api.amberflo_base import (
+    CUSTOMER,
     PRODUCT,
     AmberfloView,
     answer,
     check_product,
     customer_called,
     fault,
-    needed,
+    of_customer,
     of_seconds,
     parameters,
     read,
@@ -34,7 +35,6 @@ from pricing.assignments import assign, change_plan, end
 from pricing.models import Assignment, Plan
 
 SOURCE = Assignment.Source.API
-CUSTOMER = "customerId"
 
 
 class AssignmentIn(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -83,8 +83,7 @@ class PricingListView(AmberfloView):
 
 
 def _asked_for(request: Request) -> "QuerySet[Assignment]":
-    key = needed(parameters(request, (CUSTOMER, "productId")), CUSTOMER)
-    return _with_days(Assignment.objects.filter(customer__key=key))
+    return _with_days(Assignment.objects.filter(customer__key=of_customer(request)[CUSTOMER]))
 
 
 def _with_days(assignments: "QuerySet[Assignment]") -> "QuerySet[Assignment]":
