@@ -21,7 +21,7 @@ from tollmeter.django import metering
 from tollmeter.flask import metered
 from tollmeter.wsgi import TollmeterWSGI
 
-ROUNDS = 15
+ROUNDS = 30
 REQUESTS = 1000
 LIMIT = 20.0
 ENVIRON = {
@@ -74,6 +74,14 @@ class Overhead:
         return (self.bare + self.added) / self.bare
 
 
+@dataclass(frozen=True)
+class Turn:
+    """Microseconds a request, in the thread that serves and beside it."""
+
+    own: float
+    beside: float
+
+
 def measure() -> list[Overhead]:
     with _client() as client:
         found = [
@@ -101,22 +109,30 @@ def _client() -> Iterator[Tollmeter]:
 
 
 def _measured(name: str, bare: Serve, metered: Serve) -> Overhead:
-    own: dict[Serve, list[float]] = {bare: [], metered: []}
-    beside: dict[Serve, list[float]] = {bare: [], metered: []}
-    for serve in own:
+    for serve in (bare, metered):
         serve(REQUESTS)
-    for _ in range(ROUNDS):
-        # Turn by turn, so that both have the same neighbours.
-        for serve in own:
-            gc.collect()
-            thread, process = time.thread_time(), time.process_time()
-            serve(REQUESTS)
-            took = time.thread_time() - thread
-            own[serve].append(took / REQUESTS * 1e6)
-            beside[serve].append((time.process_time() - process - took) / REQUESTS * 1e6)
-    alone = statistics.median(own[bare])
-    sending = statistics.median(beside[metered]) - statistics.median(beside[bare])
-    return Overhead(name, alone, statistics.median(own[metered]) - alone, sending)
+    pairs = []
+    for number in range(ROUNDS):
+        # Turn by turn, each the first one as often as the other, so that both have the same neighbours.
+        if number % 2:
+            with_it, without = _time(metered), _time(bare)
+        else:
+            without, with_it = _time(bare), _time(metered)
+        pairs.append((without, with_it))
+    return Overhead(
+        name,
+        bare=statistics.median(without.own for without, _ in pairs),
+        added=statistics.median(with_it.own - without.own for without, with_it in pairs),
+        sending=statistics.median(with_it.beside - without.beside for without, with_it in pairs),
+    )
+
+
+def _time(serve: Serve) -> Turn:
+    gc.collect()
+    thread, process = time.thread_time(), time.process_time()
+    serve(REQUESTS)
+    took = time.thread_time() - thread
+    return Turn(took / REQUESTS * 1e6, (time.process_time() - process - took) / REQUESTS * 1e6)
 
 
 def _plain(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
