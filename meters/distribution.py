@@ -18,6 +18,8 @@ GROWING = ("meters_eventkey", "meters_event", "meters_usagebucket", "meters_usag
 # triggers write the audit log, which would fire on every node.
 REFERENCE = ("meters_dimensionset",)
 SHARDS = 32
+# Connections to a node that each one to the coordinator may keep open.
+KEPT_CONNECTIONS = 8
 
 _distributed: bool | None = None
 
@@ -44,6 +46,8 @@ class Plan:
     is_alone: bool
     shards: int
     steps: tuple[Step, ...]
+    # Whether connections between the nodes stay open after a statement; somebody may have chosen how many.
+    keeps_connections: bool
 
     @property
     def left(self) -> tuple[Step, ...]:
@@ -83,7 +87,9 @@ def plan(shards: int = SHARDS) -> Plan:
         raise CannotDistribute(
             "The tables that grow are not colocated: undistribute those that somebody distributed by hand."
         )
-    return Plan(found[0][0], tuple(name for name, _ in nodes), all(own for _, own in nodes), shards, steps)
+    names, is_alone = tuple(name for name, _ in nodes), all(own for _, own in nodes)
+    ((keeps,),) = execute(sql.KEPT_CONNECTIONS, {})
+    return Plan(found[0][0], names, is_alone, shards, steps, keeps)
 
 
 def _step(table: str, is_reference: bool, kind: str | None, column: str, colocation: int | None, size: int) -> Step:
@@ -110,6 +116,13 @@ def distribute(plan: Plan) -> Iterator[str]:
             changed = [table for table in before if after[table] != before[table]]
             raise CannotDistribute(f"Rows are missing from {', '.join(changed)}; nothing was changed.")
     forget()
+
+
+def keep_connections() -> None:
+    """Connections between the nodes stay open from now on, of whoever connects anew as this role."""
+    with connection.cursor() as cursor:
+        name = connection.ops.quote_name(connection.settings_dict["NAME"])
+        cursor.execute(sql.KEEP_CONNECTIONS.format(database=name, most=KEPT_CONNECTIONS))
 
 
 def _apply(step: Step, plan: Plan) -> None:

@@ -33,5 +33,16 @@ COLOCATE = "SELECT create_distributed_table(%(table)s, 'customer_id', colocate_w
 # The rows that were there have been copied to the nodes; this is what is left of them here.
 EMPTY = "SELECT truncate_local_data_after_distributing_table(%(table)s::regclass)"
 
+# A batch opens a connection for each shard that it writes to, and without this closes all but one again: opening them
+# is most of the time that it takes. Of the role that asks, in this database, so that it needs no more rights.
+KEEP_CONNECTIONS = "ALTER ROLE CURRENT_USER IN DATABASE {database} SET citus.max_cached_conns_per_worker TO {most}"
+KEPT_CONNECTIONS = """
+SELECT EXISTS (
+    SELECT FROM pg_db_role_setting AS s, unnest(s.setconfig) AS one
+    WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND s.setrole IN (0, current_user::regrole) AND one LIKE 'citus.max_cached_conns_per_worker=%%'
+)
+"""
+
 # Of all rows of a table, whatever node they are on.
 COUNT = "SELECT count(*) FROM {table}"

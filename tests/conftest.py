@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 import redis
 from django.conf import settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
@@ -25,6 +26,9 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 emptying.use()
+
+# How long it takes to guess a password is nothing that tests look at.
+PBKDF2PasswordHasher.iterations = 10
 
 # Each test client is an application of its own, which would first look through all static files.
 settings.WHITENOISE_AUTOREFRESH = True

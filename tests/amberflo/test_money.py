@@ -210,6 +210,8 @@ class TestPlans:
         listed = client.get(f"{PRICING}/customer-pricing/list/?CustomerId=acme").json()
         assert [one["productPlanId"] for one in listed] == ["Basic", "Pro"]
         assert client.get(f"{PRICING}/customer-pricing").status_code == 400
+        assert client.get(f"{PRICING}/customer-pricing?CustomerId=acme&productId=1").status_code == 200
+        assert client.get(f"{PRICING}/customer-pricing?CustomerId=acme&productId=2").status_code == 400
         assert client.post(f"{PRICING}/customer-pricing", "{}", content_type="application/json").status_code == 403
         own = their(customer=Customer.objects.get())
         assert own.get(f"{PRICING}/customer-pricing?CustomerId=acme").status_code == 403

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import InternalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from meters import distribution, distribution_sql, event_log, metering_sql, verification
@@ -15,6 +15,7 @@ from meters.metering import has_usage
 from meters.models import EventKey, Meter, RetiredMonth, UsageBucket, UsageVersion
 from meters.periods import Period
 from meters.statements import execute
+from meters.unavailable import GONE, unavailable
 from meters.usage import read_usage
 from meters.voiding import EventRef, select_events, unvoid_events, void_events
 from portal.access import visible_meters
@@ -151,6 +152,12 @@ def test_the_bytes_of_a_table_are_counted_whether_it_has_partitions_or_not(db: N
     assert [size > 0 for *_, size in rows] == [True] * 6
 
 
+def test_the_role_is_told_once_to_keep_connections_open(db: None) -> None:
+    assert execute(distribution_sql.KEPT_CONNECTIONS, {}) == [(False,)]
+    distribution.keep_connections()
+    assert execute(distribution_sql.KEPT_CONNECTIONS, {}) == [(True,)]
+
+
 def test_no_month_is_retired_or_brought_back_there(apart: None, tmp_path: Path) -> None:
     for options in (
         {"before": "2026-01", "to": tmp_path, "yes": True},
@@ -159,6 +166,12 @@ def test_no_month_is_retired_or_brought_back_there(apart: None, tmp_path: Path) 
         with pytest.raises(CommandError, match=r"on several machines .* Nothing was done"):
             call_command("retire_events", **options)
     assert not RetiredMonth.objects.exists()
+
+
+def test_a_machine_that_is_lost_midway_is_a_database_that_does_not_answer() -> None:
+    lost = InternalError("failure on connection marked as essential: worker-1:5432")
+    assert unavailable(lost) == GONE
+    assert unavailable(InternalError("could not open relation with OID 1")) is None
 
 
 def _differences() -> list[verification.Difference]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -241,6 +242,22 @@ def test_what_is_no_json_stores_nothing(post: Any, body: bytes, code: str) -> No
     answer = post(body)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
     assert not Event.objects.exists()
+
+
+@pytest.mark.django_db
+def test_large_bodies_are_worked_on_one_at_a_time(post: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[str] = []
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        turns.append("begun")
+        yield
+        turns.append("over")
+
+    monkeypatch.setattr("meters.api.events.LARGE", 10)
+    monkeypatch.setattr("meters.api.events._large_ones", turn())
+    assert post(written()).status_code == 204
+    assert turns == ["begun", "over"]
 
 
 @pytest.mark.django_db

@@ -66,7 +66,8 @@ def test_without_a_key_nothing_opens(acme: Customer, dropins: None, text: str | 
     if text is not None:
         client.credentials(HTTP_X_API_KEY=text)
     for call in (*own_calls(), *dropin_calls()):
-        assert send(client, call).status_code == 401, call
+        answer = client.generic(call.method, call.path, "{}", content_type="application/json")
+        assert answer.status_code == 401, call
 
 
 @pytest.mark.parametrize("text", ["", "tm_" + "x" * 100_000, "tm_\u00fc", "tm_\0", "Bearer tm_x"], ids=range(5))

@@ -40,7 +40,7 @@ class Command(BaseCommand):
         except CannotDistribute as error:
             raise CommandError(str(error)) from error
         self._tell(plan)
-        if not plan.left:
+        if not plan.left and plan.keeps_connections:
             self.stdout.write("Nothing is left to do.")
             return
         if options["dry_run"]:
@@ -49,8 +49,10 @@ class Command(BaseCommand):
         if not options["yes"] and not self._is_sure():
             raise CommandError("Nothing was done.")
         try:
-            for table in distribution.distribute(plan):
+            for table in distribution.distribute(plan) if plan.left else ():
                 self.stdout.write(f"{table} ...")
+            if not plan.keeps_connections:
+                distribution.keep_connections()
         except CannotDistribute as error:
             raise CommandError(str(error)) from error
         self.stdout.write("Done. Start web servers and workers again, and run `manage.py verify_usage`.")
@@ -65,6 +67,8 @@ class Command(BaseCommand):
                 what += f", in {plan.shards} shards"
             state = "done already" if step.done else f"{filesizeformat(step.bytes)} to copy"
             self.stdout.write(f"  {step.table:<22}{what} ({state})")
+        state = "done already" if plan.keeps_connections else f"up to {distribution.KEPT_CONNECTIONS} each"
+        self.stdout.write(f"  connections to the nodes are kept open ({state}; ALTER ROLE in this database)")
         if plan.left:
             self.stdout.write(
                 "All in one transaction. Stop web servers, workers and beat first: who uses these tables waits until "
