@@ -18,8 +18,9 @@ GROWING = ("meters_eventkey", "meters_event", "meters_usagebucket", "meters_usag
 # triggers write the audit log, which would fire on every node.
 REFERENCE = ("meters_dimensionset",)
 SHARDS = 32
-# Connections to a node that each one to the coordinator may keep open.
-KEPT_CONNECTIONS = 8
+# Connections to a node that each one to the coordinator may keep open, at most. One for each shard there: with fewer,
+# nothing is won.
+MOST_KEPT = 16
 
 _distributed: bool | None = None
 
@@ -48,6 +49,10 @@ class Plan:
     steps: tuple[Step, ...]
     # Whether connections between the nodes stay open after a statement; somebody may have chosen how many.
     keeps_connections: bool
+
+    @property
+    def kept_connections(self) -> int:
+        return min(-(-self.shards // len(self.nodes)), MOST_KEPT)
 
     @property
     def left(self) -> tuple[Step, ...]:
@@ -118,11 +123,11 @@ def distribute(plan: Plan) -> Iterator[str]:
     forget()
 
 
-def keep_connections() -> None:
+def keep_connections(most: int) -> None:
     """Connections between the nodes stay open from now on, of whoever connects anew as this role."""
     with connection.cursor() as cursor:
         name = connection.ops.quote_name(connection.settings_dict["NAME"])
-        cursor.execute(sql.KEEP_CONNECTIONS.format(database=name, most=KEPT_CONNECTIONS))
+        cursor.execute(sql.KEEP_CONNECTIONS.format(database=name, most=most))
 
 
 def _apply(step: Step, plan: Plan) -> None:

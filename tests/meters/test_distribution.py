@@ -154,7 +154,7 @@ def test_the_bytes_of_a_table_are_counted_whether_it_has_partitions_or_not(db: N
 
 def test_the_role_is_told_once_to_keep_connections_open(db: None) -> None:
     assert execute(distribution_sql.KEPT_CONNECTIONS, {}) == [(False,)]
-    distribution.keep_connections()
+    distribution.keep_connections(16)
     assert execute(distribution_sql.KEPT_CONNECTIONS, {}) == [(True,)]
 
 

@@ -52,7 +52,7 @@ class Command(BaseCommand):
             for table in distribution.distribute(plan) if plan.left else ():
                 self.stdout.write(f"{table} ...")
             if not plan.keeps_connections:
-                distribution.keep_connections()
+                distribution.keep_connections(plan.kept_connections)
         except CannotDistribute as error:
             raise CommandError(str(error)) from error
         self.stdout.write("Done. Start web servers and workers again, and run `manage.py verify_usage`.")
@@ -67,7 +67,7 @@ class Command(BaseCommand):
                 what += f", in {plan.shards} shards"
             state = "done already" if step.done else f"{filesizeformat(step.bytes)} to copy"
             self.stdout.write(f"  {step.table:<22}{what} ({state})")
-        state = "done already" if plan.keeps_connections else f"up to {distribution.KEPT_CONNECTIONS} each"
+        state = "done already" if plan.keeps_connections else f"up to {plan.kept_connections} each"
         self.stdout.write(f"  connections to the nodes are kept open ({state}; ALTER ROLE in this database)")
         if plan.left:
             self.stdout.write(
