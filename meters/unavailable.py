@@ -14,7 +14,7 @@ TOO_SLOW = ("57014", "55P03")
 # After a failover: who was asked takes no changes any more.
 READ_ONLY = "25006"
 # What a coordinator of several machines says, with the code of faults of its own, where it loses one of them midway.
-NODE_LOST = "connection marked as essential"
+NODE_LOST = ("connection marked as essential", "SSL SYSCALL error", "server closed the connection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ def unavailable(error: BaseException | None) -> Unavailable | None:
         return CROWDED
     if state in TOO_SLOW:
         return SLOW
-    is_gone = isinstance(error, OperationalError | InterfaceError) or state == READ_ONLY or NODE_LOST in str(error)
-    return GONE if is_gone else None
+    is_gone = isinstance(error, OperationalError | InterfaceError) or state == READ_ONLY
+    return GONE if is_gone or any(words in str(error) for words in NODE_LOST) else None
 
 
 def sqlstate(error: BaseException) -> str:

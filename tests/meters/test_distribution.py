@@ -169,8 +169,8 @@ def test_no_month_is_retired_or_brought_back_there(apart: None, tmp_path: Path) 
 
 
 def test_a_machine_that_is_lost_midway_is_a_database_that_does_not_answer() -> None:
-    lost = InternalError("failure on connection marked as essential: worker-1:5432")
-    assert unavailable(lost) == GONE
+    for words in ("failure on connection marked as essential: worker-1:5432", "SSL SYSCALL error: EOF detected"):
+        assert unavailable(InternalError(words)) == GONE
     assert unavailable(InternalError("could not open relation with OID 1")) is None
 
 
