@@ -14,7 +14,7 @@ from meters.importing.state import Counts
 from meters.models import Meter
 from meters.refusals import note_refusals
 
-Record = Callable[[Sequence[EventIn | Rejection], Callable[[int], str]], Recorded]
+Record = Callable[[Sequence[EventIn | Rejection], Callable[[int], str] | None], Recorded]
 
 # Of these the order of events does not matter.
 ORDERLESS = (
@@ -68,13 +68,13 @@ class Work:
                 ids.append(event_id)
                 customers.append(event.customer)
         marks = list(map(hash, zip(customers, map(str.lower, ids), strict=True)))
-        if not named_meters(events) <= self.orderless:
+        if not {event.meter for event in events} <= self.orderless:
             for event in events:
                 marks += [hash((event.customer, key, event.time)) for key in named_meters([event])]
         return marks
 
     def store(self, batch: Batch) -> Done:
-        recorded = self.record(batch.events, lambda index: batch.ids.get(index, ""))
+        recorded = self.record(batch.events, (lambda index: batch.ids.get(index, "")) if batch.ids else None)
         counts = Counts(recorded.accepted, recorded.duplicate, recorded.conflict, recorded.rejected)
         done = Done(len(batch.rows), counts)
         refused = [outcome for outcome in recorded.outcomes if outcome.outcome in ("rejected", "conflict")]
