@@ -1,5 +1,6 @@
 """What is done with a cut of a file: read, put beside the others that are being stored, stored, and told of."""
 
+from array import array
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,6 +41,34 @@ class Done:
     outcomes: bytes = b""
 
 
+@dataclass(slots=True)
+class Marks:
+    """What batches must not have in common that are stored at the same time: so the first of several events with one id
+    counts, and the last of one instant is the latest. From which id to which, and hashes: of the ids, where they are in
+    no order; of the instants of meters where the order of events matters."""
+
+    low: str = "\U0010ffff"
+    high: str = ""
+    ids: Set[int] | None = None
+    instants: Set[int] = frozenset()
+
+    def are_apart(self, other: "Marks") -> bool:
+        if not self.instants.isdisjoint(other.instants):
+            return False
+        if self.high < other.low or other.high < self.low:
+            return True
+        return self.ids is not None and other.ids is not None and self.ids.isdisjoint(other.ids)
+
+    def __getstate__(self) -> tuple[str, str, bytes | None, bytes]:
+        packed = None if self.ids is None else array("q", self.ids).tobytes()
+        return self.low, self.high, packed, array("q", self.instants).tobytes()
+
+    def __setstate__(self, state: tuple[str, str, bytes | None, bytes]) -> None:
+        self.low, self.high, packed, instants = state
+        self.ids = None if packed is None else set(array("q", packed))
+        self.instants = set(array("q", instants))
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """`sender`: in whose name refusals are noted, empty for not at all. `own_until`: up to this row a killed import
@@ -56,21 +85,27 @@ class Work:
     def read(self, cut: Cut) -> Batch:
         return self.rows.read(cut)
 
-    def marks(self, batch: Batch) -> list[int]:
-        """What batches must not have in common that are stored at the same time, as hashes: so the first of several
-        events with one id counts, and the last of one instant is the latest."""
+    def marks(self, batch: Batch) -> "Marks":
         events = [event for event in batch.events if isinstance(event, EventIn)]
-        ids = [event.id for event in events if isinstance(event.id, str)]
-        customers = [event.customer for event in events if isinstance(event.id, str)]
-        for index, event_id in batch.ids.items():
-            event = batch.events[index]
-            if isinstance(event, EventIn):
-                ids.append(event_id)
-                customers.append(event.customer)
-        marks = list(map(hash, zip(customers, map(str.lower, ids), strict=True)))
-        if not {event.meter for event in events} <= self.orderless:
-            for event in events:
-                marks += [hash((event.customer, key, event.time)) for key in named_meters([event])]
+        made = batch.ids
+        if not made:
+            ids = [event.id.lower() for event in events if isinstance(event.id, str)]
+        else:
+            ids = [
+                event.id.lower() if isinstance(event.id, str) else made[index]
+                for index, event in enumerate(batch.events)
+                if isinstance(event, EventIn)
+            ]
+        in_order = sorted(ids)
+        marks = Marks(in_order[0], in_order[-1]) if ids else Marks()
+        # What was written in the order of its ids lies behind what was written before.
+        if ids != in_order:
+            customers = [event.customer for event in events]
+            marks.ids = set(map(hash, zip(customers, ids, strict=True)))
+        if not named_meters(events) <= self.orderless:
+            marks.instants = {
+                hash((event.customer, key, event.time)) for event in events for key in named_meters([event])
+            }
         return marks
 
     def store(self, batch: Batch) -> Done:

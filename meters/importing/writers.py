@@ -1,16 +1,15 @@
 """Processes that store batches, several at a time, and the order that they keep.
 
-A writer reads its cut, says which marks its batch has (`Work.marks`), and stores it once it is told to: at once where
-no batch before it that is not stored yet has one of them. So what hangs on the order of events is as if they came one
+A writer reads its cut, says which marks its batch has, and stores it once it is told to: at once where these are apart
+from those of all batches before it that are not stored yet. So what hangs on the order of events is as if they came one
 after the other, and of a file that cannot be read on nothing is stored that comes behind the fault.
 """
 
 import gc
 import multiprocessing
 import signal
-from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -19,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from meters.importing.batches import Cut, Unreadable
-from meters.importing.work import Done, Work
+from meters.importing.work import Done, Marks, Work
 
 # So many batches for each writer may wait for one before them that takes long.
 WAITING = 4
@@ -50,15 +49,15 @@ class Writer:
             return self._ended()
         return None
 
-    def hear(self) -> Set[int] | Done | Exception:
+    def hear(self) -> Marks | Done | Exception:
         """The marks of its batch, what became of it, or why it is not stored."""
         try:
-            message = self.pipe.recv()
+            message: Marks | Done | _Fault = self.pipe.recv()
         except (EOFError, OSError):
             return self._ended()
         if isinstance(message, _Fault):
             return Unreadable(message.message) if message.is_of_file else OperationalError(message.message)
-        return set(array("q", message)) if isinstance(message, bytes) else message
+        return message
 
     def _ended(self) -> Ended:
         self.process.join(10)
@@ -105,7 +104,7 @@ def _serve(pipe: Connection, work: Work, others: Sequence[Connection], close: Ca
 def _work_on(cut: Cut, pipe: Connection, work: Work) -> None:
     try:
         batch = work.read(cut)
-        pipe.send(array("q", work.marks(batch)).tobytes())
+        pipe.send(work.marks(batch))
         pipe.recv()
         pipe.send(work.store(batch))
     except Unreadable as error:
@@ -118,7 +117,7 @@ def _work_on(cut: Cut, pipe: Connection, work: Work) -> None:
 class _Underway:
     cut: Cut
     writer: Writer
-    marks: Set[int] | None = None
+    marks: Marks | None = None
     may_store: bool = False
     done: Done | None = None
     fault: Exception | None = None
@@ -195,12 +194,12 @@ def _hear(underway: Sequence[_Underway], free: deque[Writer]) -> None:
 
 
 def _let_store(underway: Sequence[_Underway]) -> None:
-    before: list[Set[int]] = []
+    before: list[Marks] = []
     for each in underway:
         if each.fault or each.marks is None:
             return
         if each.done is None:
-            if not each.may_store and all(each.marks.isdisjoint(marks) for marks in before):
+            if not each.may_store and all(each.marks.are_apart(marks) for marks in before):
                 each.may_store = True
                 each.fault = each.writer.tell(True)
             before.append(each.marks)
