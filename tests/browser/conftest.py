@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from pytest_django import DjangoDbBlocker
 
@@ -35,9 +36,11 @@ def _static() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def browser(django_db_blocker: DjangoDbBlocker) -> Iterator[Browser]:
-    # Below the event loop this thread has another connection, so what is held on this one goes first.
+    # Below the event loop this thread has another connection, so what is held on this one goes first. It is closed:
+    # a process that is forked, where no loop runs, finds this one again.
     with django_db_blocker.unblock():
         let_go()
+        connection.close()
     # Playwright runs an event loop in this thread, which Django's ORM would take for asynchronous code.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     with sync_playwright() as playwright:
