@@ -5,7 +5,7 @@ Nothing of the transaction that met with it is stored, and the same may well be 
 
 from dataclasses import dataclass
 
-from django.db import Error, InterfaceError, OperationalError
+from django.db import Error, InterfaceError, InternalError, OperationalError
 
 # SQLSTATEs (PostgreSQL's manual, appendix A).
 DISK_FULL = "53100"
@@ -13,6 +13,8 @@ OUT_OF_CONNECTIONS = ("53300", "53400")
 TOO_SLOW = ("57014", "55P03")
 # After a failover: who was asked takes no changes any more.
 READ_ONLY = "25006"
+# Of whoever is turned away before there is a connection that has a code.
+NO_CONNECTION_LEFT = ("too many clients", "remaining connection slots")
 # What a coordinator of several machines says, with the code of faults of its own, where it loses one of them midway.
 NODE_LOST = ("connection marked as essential", "SSL SYSCALL error", "server closed the connection")
 
@@ -38,12 +40,17 @@ def unavailable(error: BaseException | None) -> Unavailable | None:
     state = sqlstate(error)
     if state == DISK_FULL:
         return FULL
-    if state in OUT_OF_CONNECTIONS or "too many clients" in str(error) or "remaining connection slots" in str(error):
+    is_gone = isinstance(error, OperationalError | InterfaceError) or state == READ_ONLY
+    if state in OUT_OF_CONNECTIONS or (is_gone and _says(error, NO_CONNECTION_LEFT)):
         return CROWDED
     if state in TOO_SLOW:
         return SLOW
-    is_gone = isinstance(error, OperationalError | InterfaceError) or state == READ_ONLY
-    return GONE if is_gone or any(words in str(error) for words in NODE_LOST) else None
+    return GONE if is_gone or (isinstance(error, InternalError) and _says(error, NODE_LOST)) else None
+
+
+def _says(error: BaseException, words: tuple[str, ...]) -> bool:
+    """Asked of errors that quote nobody's rows, in which anything may be written."""
+    return any(each in str(error) for each in words)
 
 
 def sqlstate(error: BaseException) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import InternalError, connection
+from django.db import IntegrityError, InternalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from meters import distribution, distribution_sql, event_log, metering_sql, verification
@@ -171,6 +171,8 @@ def test_no_month_is_retired_or_brought_back_there(apart: None, tmp_path: Path) 
 def test_a_machine_that_is_lost_midway_is_a_database_that_does_not_answer() -> None:
     for words in ("failure on connection marked as essential: worker-1:5432", "SSL SYSCALL error: EOF detected"):
         assert unavailable(InternalError(words)) == GONE
+        # Somebody's own text that a constraint quotes.
+        assert unavailable(IntegrityError(f"Key (name)=({words}) already exists.")) is None
     assert unavailable(InternalError("could not open relation with OID 1")) is None
 
 
