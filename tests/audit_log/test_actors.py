@@ -148,8 +148,7 @@ def test_nothing_stays_in_a_connection_and_a_new_one_is_told() -> None:
 
 
 class TestRequests:
-    def test_staff_keys_and_nobody_one_after_the_other_on_one_connection(self, ada: Client, settings: Any) -> None:
-        settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    def test_staff_keys_and_nobody_one_after_the_other_on_one_connection(self, ada: Client) -> None:
         _, text = create_api_key(name="billing", scopes=["read", "write"])
         server = Client(headers={"Authorization": f"Bearer {text}"}, REMOTE_ADDR="198.51.100.2")
         with written() as rows:

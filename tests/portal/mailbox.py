@@ -16,7 +16,6 @@ from portal.people.mailed_links import answer_requests
 @pytest.fixture(autouse=True)
 def _mailbox(settings: Any) -> Iterator[None]:
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes its time
     settings.PUBLIC_URL = ""
     mail.outbox = []
     yield

@@ -1,7 +1,6 @@
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from pytest_django import Settings
 
 from tests.portal.conftest import SignIn
 
@@ -9,8 +8,7 @@ PASSWORD = "a long password"
 
 
 @pytest.fixture(autouse=True)
-def alice(db: None, settings: Settings) -> User:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes its time
+def alice(db: None) -> User:
     return User.objects.create_user("alice", "Alice@Example.com", PASSWORD)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, models
 from django.template.response import TemplateResponse
@@ -45,9 +44,8 @@ COUNTED = ("id", "start", "after_event")
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What the checks of health find is no matter here, nor how passwords are hashed, nor what is logged."""
+    """What the checks of health find is no matter here, nor what is logged."""
     monkeypatch.setattr(pages, "latest", pages.Latest(()))
-    monkeypatch.setattr(settings, "PASSWORD_HASHERS", ["django.contrib.auth.hashers.MD5PasswordHasher"])
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
